@@ -1,0 +1,213 @@
+"""Decodes any audio file into mono int16 at one sample rate.
+
+PyAV carries FFmpeg in its wheel, so every format works on every machine. Files come from anywhere:
+only demuxers of real audio files are admitted and only local files are opened, so that a playlist
+or a concat script that calls itself `.mp3` cannot make the program read other files or the network.
+"""
+
+import itertools
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+import soxr
+
+from melodai.errors import AudioError
+
+logger = logging.getLogger(__name__)
+
+AUDIO_SUFFIXES = frozenset(
+    ".mp3 .flac .ogg .oga .opus .wav .m4a .m4b .mp4 .aac .aif .aiff .wma .mka .webm .caf .wv .ape"
+    .split()
+)  # fmt: skip
+DEMUXERS = "mp3,flac,ogg,wav,w64,aiff,mov,mp4,m4a,aac,matroska,webm,caf,au,wv,ape,tta,mpc,mpc8,asf"
+
+MIN_SECONDS = 3.0
+MAX_SECONDS = 12 * 3600.0  # 1.9 GB of int16 at 22,050 Hz: a longer one is no song
+SILENCE_DBFS = -60.0
+MAX_LEVEL = 32.0  # 30 dB above full scale; beyond it a float file is not in the range ±1
+MAX_DAMAGED_SHARE = 0.1
+SAMPLE_RATES_HZ = (1_000, 768_000)
+MAX_CHANNELS = 64
+BLOCK_SAMPLES = 1 << 16  # frames hold about 1,000 samples: resampling each alone costs more time
+
+_SCALES = {"u8": 1 / 128, "s16": 1 / 32768, "s32": 1 / 2**31, "flt": 1.0, "dbl": 1.0}
+
+
+class Tags(NamedTuple):
+    """What the file says about itself; None where it says nothing."""
+
+    artist: str | None = None
+    album: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file.
+
+    Attributes:
+        waveform: int16 (time,), mono.
+        num_damaged: packets that could not be decoded and were left out.
+    """
+
+    waveform: np.ndarray
+    sample_rate: int
+    tags: Tags
+    num_damaged: int = 0
+
+
+@dataclass
+class _Packets:
+    total: int = 0
+    damaged: int = 0
+
+
+def decode(
+    path: str | os.PathLike[str],
+    sample_rate: int,
+    *,
+    on_progress: Callable[[], None] = lambda: None,
+) -> Decoded:
+    """Decodes a file, mixes its channels down to their mean and resamples (soxr, high quality).
+
+    The file is worked through piece by piece: beyond the result (2 bytes a sample) memory does not
+    grow with its length. A few damaged packets are left out and counted.
+
+    Args:
+        sample_rate: of the result, in Hz.
+        on_progress: called every few seconds of audio.
+
+    Raises:
+        AudioError: the file is missing, empty or not audio, cannot be decoded, holds NaN or
+            infinite samples, is silent (peak below -60 dBFS) or shorter than 3 s.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioError("no such file")
+    if path.stat().st_size == 0:
+        raise AudioError("the file is empty")
+    packets = _Packets()
+    blocks, num_samples = [], 0
+    with _open(path) as container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None:
+            raise AudioError("there is no audio in it")
+        stream.codec_context.thread_count = 1  # the files are decoded in parallel already
+        tags = _tags({**stream.metadata, **container.metadata})
+        for block in _resample(_frames(container, stream, packets), sample_rate):
+            blocks.append(_to_int16(block))
+            num_samples += len(block)
+            if num_samples > MAX_SECONDS * sample_rate:
+                raise AudioError(f"longer than {MAX_SECONDS / 3600:g} hours")
+            on_progress()
+    if not num_samples:
+        raise AudioError("nothing in it could be decoded")
+    if packets.damaged > MAX_DAMAGED_SHARE * packets.total:
+        raise AudioError(f"damaged: {packets.damaged} of {packets.total} packets cannot be decoded")
+    waveform = np.concatenate(blocks)
+    _check_is_sound(waveform, sample_rate)
+    if packets.damaged:
+        logger.warning("%s: %d damaged packets left out", path, packets.damaged)
+    return Decoded(waveform, sample_rate, tags, packets.damaged)
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
+    try:
+        # The prefix keeps a name such as "concat:a.mp3" from being read as a protocol.
+        return av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise AudioError("not an audio file, or its header is damaged") from error
+
+
+def _frames(container, stream, packets: _Packets) -> Iterator[av.AudioFrame]:
+    """Frames that can be decoded; counts the packets and those left out."""
+    source = container.demux(stream)
+    while True:
+        try:
+            packet = next(source, None)
+        except av.FFmpegError:  # a file cut off in the middle of a packet
+            packets.total += 1
+            packets.damaged += 1
+            return
+        if packet is None:
+            return
+        packets.total += 1
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            packets.damaged += 1
+            continue
+        yield from frames
+
+
+def _resample(frames: Iterable[av.AudioFrame], sample_rate: int) -> Iterator[np.ndarray]:
+    """Mono blocks at the wanted rate, float32 (time,)."""
+    # The rate is the frame's, not the header's: HE-AAC headers give half of it, and files that
+    # were joined together change it on the way.
+    for rate, group in itertools.groupby(frames, key=lambda frame: frame.sample_rate):
+        low, high = SAMPLE_RATES_HZ
+        if not low <= rate <= high:
+            raise AudioError(f"a sample rate of {rate} Hz (from {low} to {high} can be used)")
+        resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        for block in _blocks(map(_mono, group)):
+            yield resampler.resample_chunk(block)
+        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _blocks(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same samples in fewer, longer pieces."""
+    kept, num_samples = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        num_samples += len(piece)
+        if num_samples >= BLOCK_SAMPLES:
+            yield np.concatenate(kept)
+            kept, num_samples = [], 0
+    if kept:
+        yield np.concatenate(kept)
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    """Mean of the frame's channels, float32 (time,), full scale ±1."""
+    channels = frame.layout.nb_channels
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"{channels} channels (up to {MAX_CHANNELS} can be used)")
+    kind = frame.format.name.removesuffix("p")
+    if kind not in _SCALES:
+        raise AudioError(f"samples of type {frame.format.name} cannot be used")
+    samples = frame.to_ndarray()
+    samples = samples if frame.format.is_planar else samples.reshape(-1, channels).T
+    mono = samples.mean(axis=0, dtype=np.float32 if samples.itemsize < 4 else np.float64)
+    mono = ((mono - 128 if kind == "u8" else mono) * _SCALES[kind]).astype(np.float32)
+    if not np.isfinite(mono).all():
+        raise AudioError("it holds samples that are not finite numbers")
+    if mono.size and np.abs(mono).max() > MAX_LEVEL:
+        raise AudioError("its samples are not in the range from -1 to 1")
+    return mono
+
+
+def _to_int16(block: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(block * 32768), -32768, 32767).astype(np.int16)
+
+
+def _check_is_sound(waveform: np.ndarray, sample_rate: int) -> None:
+    seconds = len(waveform) / sample_rate
+    if seconds < MIN_SECONDS:
+        raise AudioError(f"{seconds:.1f} s long (at least {MIN_SECONDS:g} s are needed)")
+    # Half the range and not the highest value, so that a constant offset counts as silence.
+    peak = (int(waveform.max()) - int(waveform.min())) / 2 / 32768
+    if peak < 10 ** (SILENCE_DBFS / 20):
+        raise AudioError(f"silent (its peak is below {SILENCE_DBFS:g} dBFS)")
+
+
+def _tags(metadata: dict[str, str]) -> Tags:
+    found = {key.casefold(): " ".join(value.split()) for key, value in metadata.items()}
+    artist = found.get("artist") or found.get("album_artist")
+    return Tags(artist or None, found.get("album") or None, found.get("title") or None)

@@ -1,0 +1,1 @@
+"""From files to batches: songs, decoded cache, splits, segments, loader."""

@@ -1,0 +1,119 @@
+"""The child process that decodes files into the cache (`python -m melodai.data.decoder_worker`).
+
+See `decoders` for what is said on stdin and stdout.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from melodai import audio
+from melodai.data.store import Store, content_key
+from melodai.errors import AudioError, MelodaiError
+
+MAX_BYTES = 8 << 30
+ALIVE_SECONDS = 1.0
+ALARM_SECONDS = 120
+
+
+def main() -> None:
+    # Libraries may print: what they say must not come between the lines of the protocol.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _limit_memory()
+    jobs: queue.SimpleQueue[dict] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+
+    def say(event: str, **values: Any) -> None:
+        answers.write(json.dumps({"event": event, **values}) + "\n")
+        answers.flush()
+
+    heartbeat = _Heartbeat(say)
+    say("ready")
+    while True:
+        job = jobs.get()
+        heartbeat()
+        say("done", **process(job, heartbeat))
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+
+def process(job: dict, heartbeat: "_Heartbeat") -> dict:
+    """Hashes the file and, unless the cache has its content already, decodes it into the cache.
+
+    Returns:
+        `key`, `size`, `mtime_ns` of the file when it is in the cache (also when the cache now
+        holds the reason why it cannot be used); or `failure`, a reason that may not hold the next
+        time; or `fatal`, a message that ends the whole build.
+    """
+    path, store = Path(job["path"]), Store(Path(job["folder"]))
+    try:
+        before = path.stat()
+        key = content_key(path, heartbeat)
+        if store.open(key) is None:
+            try:
+                decoded = audio.decode(path, job["sample_rate"], on_progress=heartbeat)
+            except AudioError as error:
+                decoded = str(error)
+            if path.stat() != before and _identity(path.stat()) != _identity(before):
+                return {"failure": "it changed while it was read"}
+            store.write(key, decoded)
+    except FileNotFoundError:
+        return {"failure": "no such file"}
+    except OSError as error:
+        return {"failure": f"cannot be read: {error.strerror or error}"}
+    except MemoryError:
+        return {"failure": f"needs more than {MAX_BYTES >> 30} GB of memory"}
+    except MelodaiError as error:
+        return {"fatal": str(error)}
+    size, mtime_ns = _identity(before)
+    return {"key": key, "size": size, "mtime_ns": mtime_ns}
+
+
+class _Heartbeat:
+    """Says that the job gets on, at most once a second."""
+
+    def __init__(self, say) -> None:
+        self._say = say
+        self._last = 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._last < ALIVE_SECONDS:
+            return
+        self._last = now
+        if hasattr(signal, "alarm"):
+            # The system ends a child whose parent is gone, even one that hangs in a decoder.
+            signal.alarm(ALARM_SECONDS)
+        self._say("alive")
+
+
+def _listen(jobs: queue.SimpleQueue) -> None:
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(0)  # the parent has ended, or needs no more: in the middle of a job, too
+
+
+def _identity(stat: os.stat_result) -> tuple[int, int]:
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses some limits
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Runs jobs in child processes that may crash or hang without taking the program with them.
+
+A child is a plain command that reads one JSON job a line and answers in JSON lines:
+
+    {"event": "ready"}        once, when it can take jobs
+    {"event": "alive"}        now and then while it gets on with a job
+    {"event": "done", ...}    the job's result
+
+No `multiprocessing`: the children import nothing of the user's script, which therefore needs no
+`__main__` guard.
+"""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from melodai.errors import MelodaiError
+
+WORKER = (sys.executable, "-P", "-m", "melodai.data.decoder_worker")
+STALL_SECONDS = 10.0
+START_SECONDS = 120.0
+MAX_ATTEMPTS = 2  # a child may also have been killed for want of memory, or a disk was asleep
+
+
+def run_jobs(
+    jobs: Sequence[dict],
+    *,
+    num_decoders: int,
+    command: Sequence[str] = WORKER,
+    stall_seconds: float = STALL_SECONDS,
+) -> Iterator[tuple[int, dict]]:
+    """Yields (position of the job, its result) as the results come.
+
+    A job that twice ends its child, or leaves it without a sign of life for `stall_seconds`, has
+    the result `{"failure": reason}`. Closing the generator ends all children at once.
+
+    Raises:
+        MelodaiError: a child does not even start.
+    """
+    waiting = deque(range(len(jobs)))
+    attempts = [0] * len(jobs)
+    events: queue.SimpleQueue[tuple[_Child, dict | None]] = queue.SimpleQueue()
+    children: list[_Child] = []
+    remaining = len(jobs)
+    try:
+        for _ in range(min(num_decoders, len(jobs))):
+            children.append(_Child(command, events))
+        while remaining:
+            child, message = _next_event(events, children, stall_seconds)
+            job = child.job
+            if message is None:
+                children.remove(child)
+                reason = child.epitaph()
+                if job is not None and attempts[job] < MAX_ATTEMPTS:
+                    waiting.append(job)
+                elif job is not None:
+                    remaining -= 1
+                    yield job, {"failure": reason}
+                if waiting or any(other.job is not None for other in children):
+                    children.append(_Child(command, events))
+                continue
+            child.deadline = time.monotonic() + stall_seconds
+            if message["event"] == "alive":
+                continue
+            child.job = None
+            if waiting:
+                attempts[waiting[0]] += 1
+                child.give(waiting[0], jobs[waiting.popleft()], stall_seconds)
+            if message["event"] == "done":
+                remaining -= 1
+                yield job, message
+    finally:
+        for child in children:
+            child.kill()
+
+
+def _next_event(
+    events: queue.SimpleQueue, children: list["_Child"], stall_seconds: float
+) -> tuple["_Child", dict | None]:
+    """The next thing a child says (None: it has ended); kills those that hang meanwhile."""
+    while True:
+        try:
+            # Whatever was said while the caller was busy comes before any deadline is looked at.
+            return events.get_nowait()
+        except queue.Empty:
+            pass
+        now = time.monotonic()
+        for child in children:
+            if child.deadline is not None and child.deadline < now:
+                child.is_hung, child.deadline = True, None
+                child.process.kill()
+        deadlines = [child.deadline for child in children if child.deadline is not None]
+        try:
+            return events.get(timeout=max(0.01, min(deadlines, default=now + stall_seconds) - now))
+        except queue.Empty:
+            continue
+
+
+class _Child:
+    """One child process, and the thread that listens to it."""
+
+    def __init__(self, command: Sequence[str], events: queue.SimpleQueue) -> None:
+        self.job: int | None = None
+        self.is_ready = self.is_hung = False
+        self.deadline: float | None = time.monotonic() + START_SECONDS
+        self._errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=_environment(),
+        )
+        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+
+    def _listen(self, events: queue.SimpleQueue) -> None:
+        with self.process.stdout as lines:
+            for line in lines:
+                self.is_ready = True
+                events.put((self, json.loads(line)))
+        events.put((self, None))
+
+    def give(self, index: int, job: dict, stall_seconds: float) -> None:
+        self.job, self.deadline = index, time.monotonic() + stall_seconds
+        try:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass  # it is dead: its listener says so next
+
+    def epitaph(self) -> str:
+        """Why it ended."""
+        self.process.kill()
+        code = self.process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip()
+        self._close()
+        if not self.is_ready:
+            detail = "it hangs" if self.is_hung else said[-500:] or f"exit code {code}"
+            raise MelodaiError(f"the decoder process does not start: {detail}")
+        if self.is_hung:
+            return "hung its decoder"
+        return f"killed its decoder ({_cause(code)})"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._errors.close()
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass  # what was left to write went with the child
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {-code}, {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _environment() -> dict[str, str]:
+    """The child finds melodai where this process did, installed or not."""
+    here = str(Path(__file__).resolve().parents[2])
+    paths = [here, os.environ.get("PYTHONPATH", "")]
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -1,0 +1,170 @@
+"""Decoded songs on disk, found by what their files contain.
+
+`<folder>/<first two letters of the key>/<key>.npy` holds the samples (int16, so that
+`numpy.load(path, mmap_mode="r")` opens it), `<key>.json` beside it their number, checksum and tags,
+or the reason why the file cannot be used. Both are written to a temporary file, synced, and moved
+into place, the samples first: whatever has its `.json` is complete, and any number of processes
+may write at once.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+from melodai.audio import Decoded, Tags
+from melodai.errors import DataError, MelodaiError
+
+_CHUNK_BYTES = 1 << 24
+
+
+def content_key(path: Path, on_progress: Callable[[], None] = lambda: None) -> str:
+    """SHA-256 of the file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            on_progress()
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedTrack:
+    """A song in the cache.
+
+    Attributes:
+        key: SHA-256 of the content of the file it was decoded from.
+        path: the .npy file.
+        checksum: CRC-32 of the samples.
+        num_damaged: packets of the file that had to be left out.
+    """
+
+    key: str
+    path: Path
+    num_samples: int
+    checksum: int
+    tags: Tags = Tags()
+    num_damaged: int = 0
+
+    def read(self, start: int = 0, num_samples: int | None = None) -> np.ndarray:
+        """A copy of the samples from `start`, int16 (num_samples,); nothing stays open.
+
+        Raises:
+            DataError: the cache lost or changed the song meanwhile.
+        """
+        count = self.num_samples - start if num_samples is None else num_samples
+        if not (0 <= start and 0 <= count and start + count <= self.num_samples):
+            raise ValueError(f"samples {start} to {start + count} of {self.num_samples}")
+        try:
+            with self.path.open("rb") as file:
+                # Counted from the end: the .npy header in front is of no interest.
+                file.seek(-2 * (self.num_samples - start), os.SEEK_END)
+                samples = np.fromfile(file, "<i2", count)
+        except OSError as error:
+            raise DataError(f"the cache lost {self.path} ({error.strerror}); run again") from error
+        if len(samples) != count:
+            raise DataError(f"the cache entry {self.path} has become shorter; run again")
+        return samples
+
+    def is_intact(self) -> bool:
+        """Whether the samples are there, all of them, and as they were written."""
+        try:
+            samples = np.load(self.path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return False
+        return (
+            samples.dtype == np.int16
+            and samples.shape == (self.num_samples,)
+            and zlib.crc32(samples) == self.checksum
+        )
+
+
+class Store:
+    """The folder of one version and sample rate."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.folder / key[:2] / f"{key}{suffix}"
+
+    def open(self, key: str) -> CachedTrack | str | None:
+        """The verified entry, or the reason why the file cannot be used; None if unknown or damaged."""
+        try:
+            values = json.loads(self._path(key, ".json").read_text(encoding="utf-8"))
+            if "failure" in values:
+                # Another version of the decoder may do better.
+                return values["failure"] if values["decoder"] == av.__version__ else None
+            values["tags"] = Tags(**values["tags"])
+            entry = CachedTrack(key=key, path=self._path(key, ".npy"), **values)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return entry if entry.is_intact() else None
+
+    def write(self, key: str, decoded: Decoded | str) -> None:
+        """Stores a song, or the reason why the file cannot be used.
+
+        Raises:
+            MelodaiError: the folder cannot be written, for example because the disk is full.
+        """
+        if isinstance(decoded, str):
+            values = {"failure": decoded, "decoder": av.__version__}
+        else:
+            samples = np.ascontiguousarray(decoded.waveform, "<i2")
+            values = {
+                "num_samples": len(samples),
+                "checksum": zlib.crc32(samples),
+                "tags": decoded.tags._asdict(),
+                "num_damaged": decoded.num_damaged,
+            }
+        with self._explained():
+            self._path(key, "").parent.mkdir(parents=True, exist_ok=True)
+            if not isinstance(decoded, str):
+                with _replacing(self._path(key, ".npy")) as file:
+                    np.save(file, samples, allow_pickle=False)
+            with _replacing(self._path(key, ".json")) as file:
+                file.write(json.dumps(values).encode())
+
+    def prepare(self) -> None:
+        """Makes the folder and checks that it can be written.
+
+        Raises:
+            MelodaiError: it cannot.
+        """
+        with self._explained():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with _replacing(self.folder / "melodai-cache") as file:
+                file.write(b"Decoded songs. This folder can be deleted at any time.\n")
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MelodaiError(
+                f"cannot write to the cache {self.folder}: {error.strerror or error}; "
+                "make room there or choose another folder with --cache-dir"
+            ) from error
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when it is complete and on the disk, or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
