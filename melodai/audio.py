@@ -21,10 +21,10 @@ from melodai.errors import AudioError
 
 logger = logging.getLogger(__name__)
 
-AUDIO_SUFFIXES = frozenset(
-    ".mp3 .flac .ogg .oga .opus .wav .m4a .m4b .mp4 .aac .aif .aiff .wma .mka .webm .caf .wv .ape"
-    .split()
-)  # fmt: skip
+AUDIO_SUFFIXES = {
+    ".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".m4a", ".m4b", ".mp4", ".aac",
+    ".aif", ".aiff", ".wma", ".mka", ".webm", ".caf", ".wv", ".ape",
+}  # fmt: skip
 DEMUXERS = "mp3,flac,ogg,wav,w64,aiff,mov,mp4,m4a,aac,matroska,webm,caf,au,wv,ape,tta,mpc,mpc8,asf"
 
 MIN_SECONDS = 3.0

@@ -96,10 +96,8 @@ def build_cache(
         # other it leaves alone.
         turn = os.getpid() % max(1, len(pending))
         pending = pending[turn:] + pending[:turn]
-        jobs = [
-            dict(path=str(path.absolute()), sample_rate=sample_rate, folder=str(store.folder.absolute()))
-            for path in pending
-        ]  # fmt: skip
+        settings = {"folder": str(store.folder.absolute()), "sample_rate": sample_rate}
+        jobs = [{"path": str(path.absolute()), **settings} for path in pending]
         outcomes = run_jobs(
             jobs, num_decoders=num_decoders, command=command, stall_seconds=stall_seconds
         )

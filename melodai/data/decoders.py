@@ -10,6 +10,7 @@ No `multiprocessing`: the children import nothing of the user's script, which th
 `__main__` guard.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -112,7 +113,7 @@ class _Child:
         self.job: int | None = None
         self.is_ready = self.is_hung = False
         self.deadline: float | None = time.monotonic() + START_SECONDS
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -131,11 +132,9 @@ class _Child:
 
     def give(self, index: int, job: dict, stall_seconds: float) -> None:
         self.job, self.deadline = index, time.monotonic() + stall_seconds
-        try:
+        with contextlib.suppress(OSError):  # it is dead: its listener says so next
             self.process.stdin.write(json.dumps(job).encode() + b"\n")
             self.process.stdin.flush()
-        except OSError:
-            pass  # it is dead: its listener says so next
 
     def epitaph(self) -> str:
         """Why it ended."""
@@ -158,10 +157,8 @@ class _Child:
 
     def _close(self) -> None:
         self._errors.close()
-        try:
+        with contextlib.suppress(OSError):  # what was left to write went with the child
             self.process.stdin.close()
-        except OSError:
-            pass  # what was left to write went with the child
 
 
 def _cause(code: int) -> str:

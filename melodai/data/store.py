@@ -25,6 +25,7 @@ from melodai.audio import Decoded, Tags
 from melodai.errors import DataError, MelodaiError
 
 _CHUNK_BYTES = 1 << 24
+NO_TAGS = Tags()
 
 
 def content_key(path: Path, on_progress: Callable[[], None] = lambda: None) -> str:
@@ -52,7 +53,7 @@ class CachedTrack:
     path: Path
     num_samples: int
     checksum: int
-    tags: Tags = Tags()
+    tags: Tags = NO_TAGS
     num_damaged: int = 0
 
     def read(self, start: int = 0, num_samples: int | None = None) -> np.ndarray:
@@ -62,7 +63,7 @@ class CachedTrack:
             DataError: the cache lost or changed the song meanwhile.
         """
         count = self.num_samples - start if num_samples is None else num_samples
-        if not (0 <= start and 0 <= count and start + count <= self.num_samples):
+        if start < 0 or count < 0 or start + count > self.num_samples:
             raise ValueError(f"samples {start} to {start + count} of {self.num_samples}")
         try:
             with self.path.open("rb") as file:
@@ -98,7 +99,7 @@ class Store:
         return self.folder / key[:2] / f"{key}{suffix}"
 
     def open(self, key: str) -> CachedTrack | str | None:
-        """The verified entry, or the reason why the file cannot be used; None if unknown or damaged."""
+        """The verified entry, or why the file cannot be used; None if unknown or damaged."""
         try:
             values = json.loads(self._path(key, ".json").read_text(encoding="utf-8"))
             if "failure" in values:

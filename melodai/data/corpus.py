@@ -1,0 +1,187 @@
+"""The songs of a run: what the data says about them, joined with what decoding them found."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from melodai.config import DataConfig
+from melodai.data.cache import CacheReport, Failure, OnProgress, build_cache
+from melodai.data.library import read_library
+from melodai.data.store import CachedTrack
+from melodai.data.tracks import Library, Track, artist_key, listing
+from melodai.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+MIN_SONGS = 2
+MIN_ARTISTS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Songs that can be used, each with its decoded samples.
+
+    Attributes:
+        moods: in class order.
+        tracks, entries: of the same songs, in the same order; a track index is a position here.
+        failures: files that cannot be used, and why.
+        warnings: sentences for the user (already logged).
+    """
+
+    name: str
+    root: Path
+    moods: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    entries: tuple[CachedTrack, ...]
+    sample_rate: int
+    failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Class index of each track."""
+        return tuple(self.moods.index(track.mood) for track in self.tracks)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Content of each track's file."""
+        return tuple(entry.key for entry in self.entries)
+
+    @property
+    def seconds(self) -> float:
+        """Length of all songs together."""
+        return sum(entry.num_samples for entry in self.entries) / self.sample_rate
+
+
+def prepare(
+    config: DataConfig,
+    sample_rate: int,
+    on_progress: OnProgress = lambda done, total, path: None,
+) -> Corpus:
+    """Reads the data, decodes what is not decoded yet, and checks that one can train on it.
+
+    Raises:
+        DataError: no or too few songs, one song with two moods, or, with `strict`, a file that
+            cannot be used. Also what `read_library` and `build_cache` raise.
+    """
+    library = read_library(config)
+    report = build_cache(
+        [track.path for track in library.tracks],
+        sample_rate=sample_rate,
+        cache_dir=config.cache_dir,
+        num_decoders=config.num_decoders,
+        on_progress=on_progress,
+    )
+    corpus = join(library, report, sample_rate, strict=config.strict)
+    check_enough(corpus)
+    for warning in corpus.warnings:
+        logger.warning("%s", warning)
+    return corpus
+
+
+def join(
+    library: Library, report: CacheReport, sample_rate: int, *, strict: bool = False
+) -> Corpus:
+    """Leaves out songs that cannot be used and second copies; fills gaps from the files' tags.
+
+    Raises:
+        DataError: files with one content have two moods or stand on two sides; with `strict`, any
+            file that cannot be used.
+    """
+    warnings = list(library.warnings)
+    if report.failures:
+        names = {track.path: track.name for track in library.tracks}
+        lines = [f"{names[failure.path]}: {failure.reason}" for failure in report.failures]
+        text = f"{len(lines)} of {len(library.tracks)} files cannot be used:\n  " + "\n  ".join(
+            lines
+        )
+        if strict:
+            raise DataError(text)
+        warnings.append(text)
+    if damaged := [
+        track.name
+        for track in library.tracks
+        if track.path in report.entries and report.entries[track.path].num_damaged
+    ]:
+        warnings.append(f"damaged in places, and used without them: {listing(damaged)}")
+    usable = [
+        (_with_tags(track, report.entries[track.path]), report.entries[track.path])
+        for track in library.tracks
+        if track.path in report.entries
+    ]
+    songs = _without_copies(usable, warnings)
+    return Corpus(
+        name=library.name,
+        root=library.root,
+        moods=library.moods,
+        tracks=tuple(track for track, _ in songs),
+        entries=tuple(entry for _, entry in songs),
+        sample_rate=sample_rate,
+        failures=report.failures,
+        warnings=tuple(warnings),
+    )
+
+
+def check_enough(corpus: Corpus) -> None:
+    """Checks that every mood has songs to learn and to test it.
+
+    Raises:
+        DataError: a mood has fewer than two songs, or songs of fewer than two artists.
+    """
+    if not corpus.tracks:
+        raise DataError(f"{corpus.root}: none of the files can be used" + _reasons(corpus.failures))
+    for mood in corpus.moods:
+        tracks = [track for track in corpus.tracks if track.mood == mood]
+        if len(tracks) < MIN_SONGS:
+            raise DataError(
+                f"{corpus.root}: the mood {mood} has {len(tracks)} songs that can be used; at "
+                f"least {MIN_SONGS} are needed to learn and test it. Add songs"
+                + (", or use --taxonomy three" if len(corpus.moods) > 3 else "")
+            )
+        artists = {artist_key(track.artist) or track.name for track in tracks}
+        if len(artists) < MIN_ARTISTS:
+            raise DataError(
+                f"{corpus.root}: all {len(tracks)} songs of the mood {mood} are by "
+                f"{tracks[0].artist}, who can only stand on one side of the split. "
+                "Add songs of other artists"
+            )
+
+
+def _with_tags(track: Track, entry: CachedTrack) -> Track:
+    return replace(
+        track,
+        artist=track.artist or entry.tags.artist,
+        album=track.album or entry.tags.album,
+        title=track.title or entry.tags.title,
+    )
+
+
+def _without_copies(
+    songs: Sequence[tuple[Track, CachedTrack]], warnings: list[str]
+) -> list[tuple[Track, CachedTrack]]:
+    """The first of the files that have one content."""
+    copies = defaultdict(list)
+    for track, entry in songs:
+        copies[entry.key].append(track)
+    conflicts = []
+    for same in copies.values():
+        names = " = ".join(track.name for track in same)
+        if len({track.mood for track in same}) > 1:
+            conflicts.append(f"{names} ({', '.join(track.mood for track in same)})")
+        elif len({(track.part, track.fold) for track in same}) > 1:
+            conflicts.append(f"{names} (on two sides of the given split)")
+        elif len(same) > 1:
+            warnings.append(f"one song under several names, used once: {names}")
+    if conflicts:
+        raise DataError(
+            "files with the same content but different labels, keep one of each: "
+            + listing(conflicts)
+        )
+    first = {same[0].path for same in copies.values()}
+    return [(track, entry) for track, entry in songs if track.path in first]
+
+
+def _reasons(failures: Sequence[Failure]) -> str:
+    return "".join(f"\n  {failure.path.name}: {failure.reason}" for failure in failures[:10])

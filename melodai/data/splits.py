@@ -1,0 +1,301 @@
+"""Train, validation and test parts that share no song, artist or content."""
+
+import csv
+import io
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from melodai.data.tracks import Track, artist_key, listing
+from melodai.errors import DataError, SettingError
+
+PARTS = ("train", "validation", "test")
+VALIDATION_DRAWS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Track indices of each part.
+
+    Attributes:
+        fold: the fold that is the test part; None where the data gives the parts.
+        source: where the parts come from: "given parts", "given folds" or "made folds".
+        folds: fold of each track, None where there are none.
+    """
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+    fold: int | None
+    source: str
+    folds: tuple[int | None, ...] = ()
+
+    def part_of(self) -> dict[int, str]:
+        """Part of each track index."""
+        return {index: part for part in PARTS for index in getattr(self, part)}
+
+
+def make_split(
+    tracks: Sequence[Track],
+    keys: Sequence[str],
+    *,
+    fold: int,
+    num_folds: int,
+    validation_fraction: float,
+    seed: int = 0,
+) -> Split:
+    """Splits by artist where known and by song elsewhere, keeping the shares of the moods.
+
+    Parts that the data gives are used as they are. Of folds that it gives (or, without any, of
+    `num_folds` made here from the seed) number `fold` is the test part, and validation is drawn
+    from the rest.
+
+    Args:
+        keys: content of each track's file.
+        validation_fraction: of the songs outside the test part.
+
+    Raises:
+        DataError: a song, artist or content would stand on two sides, or a mood has no songs left
+            to learn from.
+        SettingError: there is no such fold, or there are fewer artists than folds.
+    """
+    groups = group_of(tracks, keys)
+    if all(track.part for track in tracks):
+        split = _given_parts(tracks, groups, fold, validation_fraction, seed)
+    else:
+        is_given = all(track.fold is not None for track in tracks)
+        folds = (
+            tuple(track.fold for track in tracks)
+            if is_given
+            else make_folds(tracks, groups, num_folds, seed)
+        )
+        available = sorted(set(folds))
+        if fold not in available:
+            raise SettingError(f"--fold is {fold}; the folds are {listing(available, 20)}")
+        test = [index for index, of_track in enumerate(folds) if of_track == fold]
+        rest = [index for index, of_track in enumerate(folds) if of_track != fold]
+        validation = draw_validation(tracks, groups, rest, validation_fraction, seed)
+        split = Split(
+            train=tuple(index for index in rest if index not in validation),
+            validation=tuple(sorted(validation)),
+            test=tuple(test),
+            fold=fold,
+            source="given folds" if is_given else "made folds",
+            folds=folds,
+        )
+    check_no_leak(tracks, keys, split)
+    _check_train(tracks, split)
+    return split
+
+
+def group_of(tracks: Sequence[Track], keys: Sequence[str]) -> list[int]:
+    """Group of each track: tracks of one artist, or of one content, have to stay together."""
+    groups = list(range(len(tracks)))
+    first: dict[tuple[str, str], int] = {}
+    for index, (track, key) in enumerate(zip(tracks, keys, strict=True)):
+        for mark in _marks(track, key):
+            other = first.setdefault(mark, index)
+            joined, into = groups[index], groups[other]
+            if joined != into:
+                groups = [into if group == joined else group for group in groups]
+    return groups
+
+
+def _marks(track: Track, key: str) -> list[tuple[str, str]]:
+    """What two tracks on different sides must not have in common."""
+    artist = artist_key(track.artist)
+    marks = [("song", str(track.path)), ("content", key)]
+    return marks + ([("artist", artist)] if artist else [])
+
+
+def make_folds(
+    tracks: Sequence[Track], groups: Sequence[int], num_folds: int, seed: int
+) -> tuple[int, ...]:
+    """Fold of each track, stratified by mood and whole in their groups.
+
+    Raises:
+        SettingError: there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    moods = [track.mood for track in tracks]
+    num_groups, commonest = len(set(groups)), max(Counter(moods).values())
+    if num_folds > min(num_groups, commonest):
+        raise SettingError(
+            f"--num-folds is {num_folds}, but there are only {num_groups} artists "
+            f"(or songs of unknown artists) and at most {commonest} songs of a mood"
+        )
+    folds = [0] * len(tracks)
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    for number, (_, members) in enumerate(_quietly(splitter, moods, groups)):
+        for index in members:
+            folds[index] = number
+    return tuple(folds)
+
+
+def _quietly(splitter, moods, groups):
+    import warnings
+
+    with warnings.catch_warnings():
+        # It warns of moods with fewer songs than folds: some test parts then lack the mood, which
+        # is said where it matters.
+        warnings.simplefilter("ignore", UserWarning)
+        yield from splitter.split(moods, moods, groups)
+
+
+def draw_validation(
+    tracks: Sequence[Track],
+    groups: Sequence[int],
+    candidates: Sequence[int],
+    fraction: float,
+    seed: int,
+) -> set[int]:
+    """Whole groups out of the candidates, close to the fraction of every mood.
+
+    Groups come in random order and are taken when that brings the counts of the moods nearer to
+    their targets; of several such draws the nearest is used. Each mood keeps songs in the rest.
+    """
+    if fraction == 0:
+        return set()
+    members = defaultdict(list)
+    for index in candidates:
+        members[groups[index]].append(index)
+    moods_in = {group: Counter(tracks[i].mood for i in ids) for group, ids in members.items()}
+    left = Counter(tracks[index].mood for index in candidates)
+    # At least one song of each mood, or its validation score would be empty.
+    target = {mood: max(1.0, fraction * count) for mood, count in left.items()}
+    shuffler = random.Random(f"validation {seed}")
+    draws = []
+    for _ in range(VALIDATION_DRAWS):
+        order = sorted(members)
+        shuffler.shuffle(order)
+        draws.append(_fill(target, left, {group: moods_in[group] for group in order}))
+    _, best = min(draws, key=lambda draw: draw[0])
+    return {index for group in best for index in members[group]}
+
+
+def _fill(
+    target: dict[str, float], left: Counter[str], groups: dict[int, Counter[str]]
+) -> tuple[float, list[int]]:
+    """How far from the target it ends (sum of squares), and the groups that were taken."""
+    missing, left, taken = dict(target), Counter(left), []
+    for group, counts in groups.items():
+        gain = sum(missing[mood] ** 2 - (missing[mood] - n) ** 2 for mood, n in counts.items())
+        if gain > 0 and all(left[mood] > n for mood, n in counts.items()):
+            taken.append(group)
+            left -= counts
+            for mood, n in counts.items():
+                missing[mood] -= n
+    return sum(value**2 for value in missing.values()), taken
+
+
+def _given_parts(
+    tracks: Sequence[Track], groups: Sequence[int], fold: int, fraction: float, seed: int
+) -> Split:
+    if fold != 0:
+        raise SettingError(f"--fold is {fold}, but the data gives train and test parts, not folds")
+    parts = {
+        part: [index for index, track in enumerate(tracks) if track.part == part] for part in PARTS
+    }
+    validation = set(parts["validation"]) or draw_validation(
+        tracks, groups, parts["train"], fraction, seed
+    )
+    return Split(
+        train=tuple(index for index in parts["train"] if index not in validation),
+        validation=tuple(sorted(validation)),
+        test=tuple(parts["test"]),
+        fold=None,
+        source="given parts",
+    )
+
+
+def check_no_leak(tracks: Sequence[Track], keys: Sequence[str], split: Split) -> None:
+    """Checks that each track is in one part and that the parts have nothing in common.
+
+    Raises:
+        DataError: a song, artist or content stands on two sides; the message names them.
+    """
+    used = [index for part in PARTS for index in getattr(split, part)]
+    if len(set(used)) != len(used):
+        twice = [tracks[index].name for index, count in Counter(used).items() if count > 1]
+        raise DataError(f"songs in two parts of the split: {listing(twice)}")
+    sides = defaultdict(set)
+    for index, part in split.part_of().items():
+        for mark in _marks(tracks[index], keys[index]):
+            sides[mark].add(part)
+    leaks = []
+    for (kind, value), parts in sides.items():
+        if len(parts) > 1:
+            names = [
+                t.name for t, k in zip(tracks, keys, strict=True) if (kind, value) in _marks(t, k)
+            ]
+            who = f"artist {value!r}" if kind == "artist" else f"one {kind} ({listing(names, 4)})"
+            where = " and ".join(part for part in PARTS if part in parts)
+            leaks.append(f"{who} in {where}")
+    if leaks:
+        raise DataError(
+            f"the split leaks, a score on it would mean nothing: {listing(leaks)}. "
+            "Correct the folds or parts of the data, or leave them out"
+        )
+
+
+def _check_train(tracks: Sequence[Track], split: Split) -> None:
+    learnt = {tracks[index].mood for index in split.train}
+    if missing := sorted({track.mood for track in tracks} - learnt):
+        raise DataError(
+            f"no song of {', '.join(missing)} is left to learn from: all are by artists in the "
+            "test or validation part. Add songs of other artists, or choose another --fold"
+        )
+
+
+def write_split(path: Path, tracks: Sequence[Track], keys: Sequence[str], split: Split) -> None:
+    """Writes a row a track: name, mood, artist, fold, part and the key of its content."""
+    parts = split.part_of()
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("name", "mood", "artist", "fold", "part", "key"))
+    for index, (track, key) in enumerate(zip(tracks, keys, strict=True)):
+        fold = split.folds[index] if split.folds else None
+        row = (track.name, track.mood, track.artist, fold, parts.get(index), key)
+        writer.writerow(["" if value is None else value for value in row])
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+    os.replace(temporary, path)
+
+
+def read_split(path: Path, tracks: Sequence[Track], keys: Sequence[str]) -> Split:
+    """The split that `write_split` wrote, for the same songs.
+
+    Raises:
+        DataError: the file is damaged, or songs were added, removed or changed since.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = {row["name"]: row for row in csv.DictReader(file)}
+        written = {name: (row["key"], row["part"], row["fold"]) for name, row in rows.items()}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not the split of a run: {error}") from error
+    now = {track.name: key for track, key in zip(tracks, keys, strict=True)}
+    changed = [
+        name for name in {**now, **written} if now.get(name) != written.get(name, (None,))[0]
+    ]
+    if changed:
+        raise DataError(f"{path}: the songs are not those of the run any more: {listing(changed)}")
+    parts = defaultdict(list)
+    for index, track in enumerate(tracks):
+        parts[written[track.name][1]].append(index)
+    folds = tuple(int(f) if (f := written[track.name][2]) else None for track in tracks)
+    test_folds = {folds[index] for index in parts["test"]} - {None}
+    split = Split(
+        train=tuple(parts["train"]),
+        validation=tuple(parts["validation"]),
+        test=tuple(parts["test"]),
+        fold=min(test_folds) if test_folds else None,
+        source=path.name,
+        folds=folds if any(f is not None for f in folds) else (),
+    )
+    check_no_leak(tracks, keys, split)
+    return split

@@ -1,0 +1,83 @@
+"""Songs with their moods, as the sources of data give them."""
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from melodai.audio import AUDIO_SUFFIXES
+
+# What taggers write where they know nothing: not an artist that songs could have in common.
+_NOBODY = {"unknown", "unknown artist", "<unknown>", "various artists", "various", "va"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """A song.
+
+    Attributes:
+        mood: in the library's moods.
+        name: path relative to the root of the data, with forward slashes.
+        scores: soft label, a share for each of the library's moods, summing to 1.
+        num_votes: listeners behind the label.
+        fold, part: where the data says on which side of a split the song stands (`part` is
+            "train", "validation" or "test").
+    """
+
+    path: Path
+    mood: str
+    name: str
+    scores: tuple[float, ...] | None = None
+    num_votes: int | None = None
+    artist: str | None = None
+    album: str | None = None
+    title: str | None = None
+    genre: str | None = None
+    fold: int | None = None
+    part: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """All songs of one source, before any was decoded.
+
+    Attributes:
+        moods: in class order.
+        warnings: sentences for the user.
+    """
+
+    name: str
+    root: Path
+    moods: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def artist_key(artist: str | None) -> str | None:
+    """The artist as it is compared: without regard to case, spaces and forms of one letter.
+
+    None for nobody, which is also what "Unknown Artist" and its like are.
+    """
+    name = " ".join(unicodedata.normalize("NFKC", artist or "").split()).casefold()
+    return name if name and name not in _NOBODY else None
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Path relative to the root, with forward slashes; with dots where it lies outside."""
+    try:
+        return Path(os.path.relpath(path, root)).as_posix()
+    except ValueError:  # another drive (Windows)
+        return path.as_posix()
+
+
+def is_audio_name(path: Path) -> bool:
+    """Whether the name is one of an audio file (macOS's `._song.mp3` is none)."""
+    return path.suffix.casefold() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def listing(names: Iterable[object], most: int = 10) -> str:
+    """The names with commas, the first of them where there are many."""
+    names = [str(name) for name in names]
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest

@@ -1,0 +1,109 @@
+"""Gathers segments into batches of samples, from the cache's files or from a device's memory."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from melodai.data.segments import Segment
+from melodai.data.store import CachedTrack
+
+logger = logging.getLogger(__name__)
+
+# The rest is for the network, its activations and the optimizer.
+RESIDENT_SHARE = 0.5
+
+
+def repeated(samples: np.ndarray, num_samples: int) -> np.ndarray:
+    """The samples repeated from their start to the wanted length."""
+    return np.resize(samples, num_samples)
+
+
+class CachedWaveforms:
+    """Reads segments from the cache, each time anew: memory does not grow with the songs."""
+
+    is_resident = False
+
+    def __init__(self, entries: Sequence[CachedTrack], *, pin_memory: bool = False) -> None:
+        self._entries = entries
+        self._pin_memory = pin_memory
+
+    @property
+    def num_samples(self) -> list[int]:
+        """Length of each track."""
+        return [entry.num_samples for entry in self._entries]
+
+    def gather(self, segments: Sequence[Segment]) -> Tensor:
+        """(batch, time) int16, padded with zeros at the end to the longest segment."""
+        longest = max(segment.num_samples for segment in segments)
+        batch = torch.zeros(len(segments), longest, dtype=torch.int16, pin_memory=self._pin_memory)
+        for row, segment in zip(batch.numpy(), segments, strict=True):
+            entry = self._entries[segment.track]
+            count = min(segment.num_samples, entry.num_samples - segment.start)
+            samples = entry.read(segment.start, count)
+            row[: segment.num_samples] = repeated(samples, segment.num_samples)
+        return batch
+
+
+class DeviceWaveforms:
+    """Keeps all songs in the device's memory: an epoch then copies nothing.
+
+    Songs shorter than the longest window are stored repeated, so that every segment is one piece of
+    one long tensor.
+
+    Args:
+        longest_window: samples of the longest segment that will be asked for; None where segments
+            are whole songs.
+    """
+
+    is_resident = True
+
+    def __init__(
+        self,
+        entries: Sequence[CachedTrack],
+        device: torch.device | str,
+        *,
+        longest_window: int | None,
+    ) -> None:
+        self.num_samples = [entry.num_samples for entry in entries]
+        stored = [max(n, longest_window or 0) for n in self.num_samples]
+        self._offsets = np.concatenate([[0], np.cumsum(stored)])
+        # A row is read at the batch's longest length, also behind the last song.
+        total = int(self._offsets[-1]) + max(stored)
+        self._samples = torch.zeros(total, dtype=torch.int16, device=device)
+        for entry, offset, length in zip(entries, self._offsets, stored, strict=False):
+            song = torch.from_numpy(repeated(entry.read(), length))
+            self._samples[offset : offset + length] = song.to(device)
+
+    @staticmethod
+    def fits(
+        entries: Sequence[CachedTrack],
+        device: torch.device | str,
+        *,
+        longest_window: int | None,
+    ) -> bool:
+        """Whether the songs take no more than half of the free memory of a CUDA device."""
+        if torch.device(device).type != "cuda":
+            return False
+        free, _ = torch.cuda.mem_get_info(torch.device(device))
+        num_samples = sum(max(entry.num_samples, longest_window or 0) for entry in entries)
+        return 2 * num_samples <= RESIDENT_SHARE * free
+
+    def gather(self, segments: Sequence[Segment]) -> Tensor:
+        """(batch, time) int16 on the device, zero-padded at the end to the longest segment."""
+        device = self._samples.device
+        lengths = torch.tensor([segment.num_samples for segment in segments])
+        starts = torch.tensor([int(self._offsets[s.track]) + s.start for s in segments])
+        longest = int(lengths.max())
+        # A view whose row n is the window that starts at sample n; indexing copies the wanted rows.
+        batch = self._samples.unfold(0, longest, 1)[_to(starts, device)]
+        is_padding = torch.arange(longest, device=device) >= _to(lengths, device)[:, None]
+        return batch.masked_fill_(is_padding, 0)
+
+
+def _to(values: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda":
+        return values
+    return values.pin_memory().to(device, non_blocking=True)
