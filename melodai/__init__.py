@@ -1,3 +1,65 @@
-"""melodai tells the mood of music from its sound alone."""
+"""melodai tells the mood of music from its sound alone.
+
+import melodai
+
+result = melodai.train(data="my-music", arch="residual")   # a run folder, curves, best.pt
+model = result.load()                                      # (batch, time) -> (batch, mood)
+other = melodai.build_model("advanced", classes=("happy", "sad"))
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from melodai.checkpoint import load_model as load
+    from melodai.models.registry import build_model, register_model
+    from melodai.training.run import TrainingResult
 
 __version__ = "0.1.0"
+__all__ = ["build_model", "load", "register_model", "resume", "train"]
+
+_HOMES = {
+    "build_model": ("melodai.models.registry", "build_model"),
+    "load": ("melodai.checkpoint", "load_model"),
+    "register_model": ("melodai.models.registry", "register_model"),
+}
+
+
+def train(*, preset: str | None = None, **options: Any) -> "TrainingResult":
+    """Trains a model; the same as `melodai-train`, with the options' names as keywords.
+
+    Args:
+        preset: settings to start from; without `data`, those of the demo.
+        options: any setting of `melodai.config`, say `data`, `arch`, `epochs`, `out`.
+
+    Raises:
+        MelodaiError: settings, data or files that cannot be used, named with the remedy.
+    """
+    from pathlib import Path
+
+    from melodai import presets
+    from melodai.training.run import train as start
+
+    for name in ("data", "out", "cache_dir"):
+        if options.get(name) is not None:
+            options[name] = Path(options[name])
+    base = presets.preset(preset or ("default" if options.get("data") else "demo"))
+    return start(base.with_options(**options))
+
+
+def resume(run: str, **options: Any) -> "TrainingResult":
+    """Goes on with an interrupted run, exactly; the same as `melodai-train --resume RUN`."""
+    from pathlib import Path
+
+    from melodai.training.run import resume as go_on
+
+    return go_on(Path(run), **options)
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes seconds to import; `melodai --help` must not wait for it.
+    if name in _HOMES:
+        import importlib
+
+        module, attribute = _HOMES[name]
+        return getattr(importlib.import_module(module), attribute)
+    raise AttributeError(f"module 'melodai' has no attribute {name!r}")

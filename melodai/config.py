@@ -1,4 +1,4 @@
-"""Every setting of a run: its default, its meaning and what it may be. Each default stands here once.
+"""Every setting of a run: its default, its meaning, what it may be. Each default stands here once.
 
 The command line is derived from these classes (`cli/options.py`), a run writes them to
 `config.json`, and every later command reads them from there. Modules take the values, and where
@@ -48,7 +48,7 @@ def _check(field: dataclasses.Field, value: Any) -> None:
         raise SettingError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingError(f"{name} is {value}; a finite number is needed")
-    if low is not None and value < low or high is not None and value > high:
+    if (low is not None and value < low) or (high is not None and value > high):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         raise SettingError(f"{name} is {value}; it may be {bounds}")
 
@@ -61,11 +61,16 @@ class DataConfig(_Checked):
         None, "Folder per mood, CSV manifest or Emotify layout; without it, the demo clips."
     )
     taxonomy: str = option("three", "Set of moods to learn.", choices=tuple(TAXONOMIES))
-    soft_labels: bool = option(False, "Learn the listeners' vote shares instead of one mood a song.")
+    soft_labels: bool = option(
+        False, "Learn the listeners' vote shares instead of one mood a song."
+    )
     fold: int = option(0, "Fold that is the test part.", minimum=0)
     num_folds: int = option(5, "Folds to make where the data brings none.", minimum=2)
     validation_fraction: float = option(
-        0.2, "Share of the songs outside the test part kept for validation.", minimum=0.0, maximum=0.9
+        0.2,
+        "Share of the songs outside the test part kept for validation.",
+        minimum=0.0,
+        maximum=0.9,
     )
     segment_seconds: Seconds = option(
         45.0, "Length of a segment in seconds, or 'full' for whole songs.", minimum=3.0
@@ -101,12 +106,21 @@ class AugmentConfig(_Checked):
         2.0, "Pitch moved by up to so many semitones.", minimum=0.0, maximum=12.0
     )
     tempo: float = option(
-        0.1, "Tempo changed by up to this share (0.1: from 90 % to 110 %).", minimum=0.0, maximum=0.5
+        0.1,
+        "Tempo changed by up to this share (0.1: from 90 % to 110 %).",
+        minimum=0.0,
+        maximum=0.5,
     )
     gain_db: float = option(6.0, "Level changed by up to so many dB.", minimum=0.0, maximum=40.0)
-    noise_probability: float = option(0.3, "Share of the segments given noise.", minimum=0.0, maximum=1.0)
-    noise_min_snr_db: float = option(15.0, "Loudest noise: signal-to-noise ratio in dB.", maximum=100.0)
-    noise_max_snr_db: float = option(40.0, "Softest noise: signal-to-noise ratio in dB.", maximum=100.0)
+    noise_probability: float = option(
+        0.3, "Share of the segments given noise.", minimum=0.0, maximum=1.0
+    )
+    noise_min_snr_db: float = option(
+        15.0, "Loudest noise: signal-to-noise ratio in dB.", maximum=100.0
+    )
+    noise_max_snr_db: float = option(
+        40.0, "Softest noise: signal-to-noise ratio in dB.", maximum=100.0
+    )
     lowpass_probability: float = option(
         0.5, "Share of the segments given a random low-pass.", minimum=0.0, maximum=1.0
     )
@@ -122,12 +136,17 @@ class AugmentConfig(_Checked):
     frequency_mask_share: float = option(
         0.1, "Tallest frequency mask as a share of the picture.", minimum=0.0, maximum=1.0
     )
-    rotation_degrees: float = option(0.0, "Picture rotated by up to so many degrees.", minimum=0.0, maximum=45.0)
+    rotation_degrees: float = option(
+        0.0, "Picture rotated by up to so many degrees.", minimum=0.0, maximum=45.0
+    )
     horizontal_shift: float = option(
         0.1, "Picture shifted in time by up to this share of its width.", minimum=0.0, maximum=0.5
     )
     vertical_shift: float = option(
-        0.0, "Picture shifted in frequency by up to this share of its height.", minimum=0.0, maximum=0.5
+        0.0,
+        "Picture shifted in frequency by up to this share of its height.",
+        minimum=0.0,
+        maximum=0.5,
     )
     zoom: float = option(0.0, "Picture zoomed by up to this share.", minimum=0.0, maximum=0.5)
     brightness: float = option(
@@ -162,7 +181,9 @@ class TrainingConfig(_Checked):
         "plateau", "Learning rate: halved on a plateau of the validation loss, or warm-up and cosine.",
         choices=("plateau", "cosine"),
     )  # fmt: skip
-    plateau_patience: int = option(7, "Epochs without a better validation loss before halving.", minimum=1)
+    plateau_patience: int = option(
+        7, "Epochs without a better validation loss before halving.", minimum=1
+    )
     warmup_epochs: int = option(5, "Epochs of linear warm-up (cosine schedule).", minimum=0)
     early_stopping: int = option(
         30, "Epochs without a better validation accuracy before stopping; 0 never stops.", minimum=0
@@ -181,7 +202,9 @@ class TrainingConfig(_Checked):
 class RunConfig(_Checked):
     """Machine and files"""
 
-    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps; auto takes a GPU when there is one.")
+    device: str = option(
+        "auto", "auto, cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."
+    )
     precision: str = option(
         "auto", "Arithmetic of the network; auto is bfloat16 on CUDA, float32 elsewhere.",
         choices=("auto", "float32", "bfloat16"),

@@ -48,6 +48,6 @@ class RankFailedError(MelodaiError):
 
 
 class DependencyError(MelodaiError, ImportError):
-    """An installed package is missing or does not fit; the message gives the command that mends it."""
+    """A package is missing or does not fit; the message gives the command that mends it."""
 
     exit_code = 7

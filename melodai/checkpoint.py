@@ -1,0 +1,122 @@
+"""Checkpoints: a kill at any moment leaves a whole file, and loading one never runs code."""
+
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from melodai.config import Config
+from melodai.errors import CheckpointError
+from melodai.models import MoodModel, build_model
+
+FORMAT = 1
+BEST, LAST = "best.pt", "last.pt"
+
+
+def replace_file(path: Path, write: Callable[[Any], None]) -> None:
+    """Writes a file in one step: whoever looks sees the old content or the new, never a part.
+
+    The content goes to a temporary file in the same folder, is flushed to the disk, then renamed.
+
+    Args:
+        write: is given the open binary file.
+
+    Raises:
+        CheckpointError: the folder cannot be written to, or the disk is full.
+    """
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise CheckpointError(f"could not write {path}: {reason}; the old file is whole") from error
+    except BaseException:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """`replace_file` for UTF-8 text."""
+    replace_file(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Saves tensors and plain values with a format number."""
+
+    def write(file: Any) -> None:
+        try:
+            torch.save({"format": FORMAT, **state}, file)
+        except RuntimeError as error:
+            # torch's zip writer reports a full disk as a RuntimeError of its own.
+            if "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error):
+                raise OSError(None, "the disk is full or the file cannot grow") from error
+            raise
+
+    replace_file(path, write)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Loads what `save_checkpoint` wrote, to the CPU, without unpickling code.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, damaged, of another format.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no {path}; give a run folder that holds {path.name}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is not a checkpoint of melodai: {reason}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of melodai, format {FORMAT}")
+    return state
+
+
+def model_state(model: MoodModel, arch: str, config: Config) -> dict[str, Any]:
+    """All that is needed to build the model again: settings, moods, weights."""
+    return {
+        "arch": arch,
+        "moods": list(model.moods),
+        "config": config.to_json(),
+        "encoder": model.encoder.state_dict(),
+    }
+
+
+def load_model(path: Path | str) -> MoodModel:
+    """The model of a run folder (its best checkpoint) or of a checkpoint file, ready to evaluate.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`; or the weights do not fit the architecture.
+    """
+    path = Path(path)
+    path = path / BEST if path.is_dir() else path
+    state = load_checkpoint(path)
+    config = Config.from_json(state["config"])
+    model = build_model(
+        state["arch"], state["moods"], frontend=config.frontend, dropout=config.model.dropout
+    )
+    try:
+        model.encoder.load_state_dict(state["encoder"])
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights in {path} do not fit {state['arch']}") from error
+    return model.eval()

@@ -1,0 +1,1 @@
+"""The commands. Everything that prints stands here."""

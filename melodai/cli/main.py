@@ -1,0 +1,79 @@
+"""`melodai`, and `melodai-train` and its sisters: the same commands under both names.
+
+Exit codes: 0 done; 1 an error not named below; 2 a wrong setting or argument; 3 songs, labels or
+splits that cannot be used; 4 a checkpoint or run folder that cannot be used; 5 the loss is not a
+number; 6 another process of a data-parallel run has died; 7 a package is missing or does not fit;
+130 stopped by Ctrl-C, 143 by SIGTERM (the state is saved, the command to go on is printed).
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from melodai.cli.train import train
+from melodai.errors import MelodaiError
+
+COMMANDS = {"train": train}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="The mood of music from its sound alone. Each command is also there as melodai-<command>.",
+    epilog="Exit codes: 0 done, 2 wrong argument, 3 unusable data, 4 unusable checkpoint, 5 the "
+    "loss is not a number, 6 another process died, 7 a package does not fit, 130 Ctrl-C.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Show the version.", is_eager=True),
+) -> None:
+    if version:
+        from melodai import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name, epilog=_command.epilog, no_args_is_help=False)(_command)
+
+
+def run() -> None:
+    """`melodai`."""
+    _run(app)
+
+
+def run_train() -> None:
+    """`melodai-train`."""
+    _run_alone(train)
+
+
+def _run_alone(command: Callable[..., None]) -> None:
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    alone.command(epilog=command.epilog)(command)  # type: ignore[attr-defined]
+    _run(alone)
+
+
+def _run(application: Any) -> None:
+    """Runs it; errors that a user can mend become a sentence and an exit code."""
+    try:
+        application()
+    except MelodaiError as error:
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(128 + getattr(interrupt, "signal_number", 2))
+    except BrokenPipeError:
+        # The reader (head, less) has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,99 @@
+"""`melodai-train`."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from melodai.cli.options import with_config_options
+from melodai.config import Config
+from melodai.errors import SettingError
+from melodai.presets import PRESETS, preset
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+melodai-train --arch residual   [dim]# a first look at generated demo clips[/dim]
+
+melodai-train --arch residual --data my-music   [dim]# my-music/<mood>/*.mp3[/dim]
+
+melodai-train --data songs.csv --taxonomy five --segment-seconds 30 --fold 1
+
+melodai-train --resume runs/20250131-120000-residual
+
+torchrun --nproc-per-node 2 -m melodai.cli.main train --data my-music
+
+Afterwards: [bold]tensorboard --logdir runs[/bold]. Ctrl-C saves and says how to go on."""
+
+
+def _train(
+    resume: Path | None = typer.Option(
+        None, "--resume", metavar="RUN", help="Go on with the interrupted run in this folder."
+    ),
+    preset_name: str | None = typer.Option(
+        None, "--preset", metavar="[" + "|".join(PRESETS) + "]",
+        help="Settings to start from.  [default: default; without --data: demo]",
+    ),
+    list_archs: bool = typer.Option(
+        False, "--list-archs", help="List the networks and stop; with -v, all about them."
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
+    *,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Train a network to tell the moods of music, and log it for TensorBoard.
+
+    Without --data it takes 28 generated demo clips: a look at the program, not a result.
+    """
+    if list_archs:
+        _list_archs(verbose)
+        return
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    # Before torch is imported: oneDNN and OpenMP read it once.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if resume is not None:
+        if preset_name is not None:
+            raise SettingError("--preset cannot be changed with --resume; a run keeps its settings")
+        _report(resume, options)
+        return
+    base = preset(preset_name or ("default" if "data" in options else "demo"))
+    _report(None, options, base.with_options(**options))
+
+
+def _report(resume: Path | None, options: dict[str, Any], config: Config | None = None) -> None:
+    """Trains, and says where everything is and how to go on."""
+    from melodai.cli.progress import ProgressMonitor
+    from melodai.training.interrupt import Interrupted
+    from melodai.training.run import default_run_folder
+    from melodai.training.run import resume as go_on
+    from melodai.training.run import train as start
+
+    monitor = ProgressMonitor(is_first=int(os.environ.get("RANK", "0")) == 0)
+    if config is not None and config.run.out is None:
+        config = config.with_options(out=default_run_folder(config.model.arch))
+    run = resume if config is None else config.run.out
+    try:
+        result = go_on(resume, monitor, **options) if config is None else start(config, monitor)
+    except Interrupted as interrupt:
+        monitor.print(f"{interrupt}; saved. Go on with:  melodai-train --resume {run}")
+        raise
+    monitor.result(result)
+
+
+def _list_archs(verbose: bool) -> None:
+    from melodai.models.registry import AUTO, AUTO_MIN_TRACKS_FOR_RESIDUAL, architectures
+
+    limit = AUTO_MIN_TRACKS_FOR_RESIDUAL
+    typer.echo(f"{AUTO:24} advanced below {limit} training songs, residual from there on")
+    for architecture in architectures():
+        name = architecture.name + ("<name>" if architecture.name.endswith(":") else "")
+        typer.echo(f"{name:24} {architecture.summary}")
+        if verbose and architecture.details:
+            typer.echo(f"{'':24} {architecture.details}")
+
+
+train = with_config_options(_train)
+train.__name__ = "train"
+train.epilog = EPILOG  # type: ignore[attr-defined]

@@ -1,0 +1,71 @@
+"""What every model is: a front end, an encoder, the moods it tells apart."""
+
+from torch import Tensor, nn
+
+from melodai.config import FrontEndConfig
+from melodai.transforms.mel import LogMel
+
+
+class Encoder(nn.Module):
+    """A network from pictures (or whatever its front end makes) to logits, by way of an embedding.
+
+    A subclass sets `embedding_size`, `self.classifier` and implements `embed`.
+    """
+
+    embedding_size: int
+    classifier: nn.Module
+
+    def embed(self, features: Tensor) -> Tensor:
+        """`(batch, 1, height, width) -> (batch, embedding_size)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no embed()")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(batch, 1, height, width) -> (batch, class)` logits."""
+        return self.classifier(self.embed(features))
+
+
+class MoodModel(nn.Module):
+    """Waveforms in, one logit a mood out. The front end travels with the weights.
+
+    Shape: `(batch, time)` float32 in [-1, 1] at `sample_rate` Hz -> `(batch, class)`.
+
+    Attributes:
+        frontend: `(batch, time), num_samples -> (batch, 1, height, width)`; has no weights.
+        encoder: `(batch, 1, height, width) -> (batch, class)`.
+        moods: the class names, in the order of the logits.
+        sample_rate: in Hz.
+    """
+
+    def __init__(
+        self, *, frontend: nn.Module, encoder: Encoder, moods: tuple[str, ...], sample_rate: int
+    ) -> None:
+        super().__init__()
+        self.frontend = frontend
+        self.encoder = encoder
+        self.moods = moods
+        self.sample_rate = sample_rate
+
+    def forward(self, waveform: Tensor, num_samples: Tensor | None = None) -> Tensor:
+        """Logits; `num_samples (batch,)` says how long each example is, if some are padded."""
+        return self.encoder(self.frontend(waveform, num_samples))
+
+    def embed(self, waveform: Tensor, num_samples: Tensor | None = None) -> Tensor:
+        """`(batch, time) -> (batch, embedding_size)`, the features before the last layer."""
+        return self.encoder.embed(self.frontend(waveform, num_samples))
+
+    def num_parameters(self) -> int:
+        """Trainable and frozen weights, without the statistics of batch norm."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def log_mel_frontend(settings: FrontEndConfig) -> LogMel:
+    """melodai's own front end with these settings."""
+    return LogMel(
+        sample_rate=settings.sample_rate,
+        n_fft=settings.n_fft,
+        hop_length=settings.hop_length,
+        n_mels=settings.n_mels,
+        f_min=settings.f_min,
+        f_max=settings.f_max,
+        image_size=settings.image_size,
+    )

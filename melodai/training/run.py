@@ -1,0 +1,231 @@
+"""One training run: from settings to a run folder."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from melodai.checkpoint import BEST, LAST, load_checkpoint, load_model, replace_text
+from melodai.config import Config
+from melodai.data.corpus import Corpus, prepare
+from melodai.data.splits import Split, make_split, read_split, write_split
+from melodai.environment import check_torch_packages, find_device, versions
+from melodai.errors import CheckpointError, DataError, SettingError
+from melodai.labels import moods_of
+from melodai.models import MoodModel, build_model
+from melodai.models.registry import AUTO, find_architecture, resolve_arch
+from melodai.training.distributed import Ranks, process_group
+from melodai.training.interrupt import graceful_interrupt
+from melodai.training.logger import RunLogger
+from melodai.training.monitor import Monitor
+from melodai.training.summary import summarise
+from melodai.training.trainer import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        run: its folder.
+        arch: the network, `auto` resolved.
+        epochs: how many were trained.
+        best_epoch: the one whose weights are in `best.pt`, from 1.
+        metrics: validation scores of the best epoch, as in `metrics.json`.
+    """
+
+    run: Path
+    arch: str
+    epochs: int
+    best_epoch: int
+    metrics: dict[str, Any]
+
+    def load(self) -> MoodModel:
+        """The model of the best epoch, ready to evaluate."""
+        return load_model(self.run)
+
+
+def train(config: Config, monitor: Monitor | None = None) -> TrainingResult:
+    """Starts a run.
+
+    Raises:
+        MelodaiError: settings, data or files that cannot be used, named with the remedy.
+        Interrupted: stopped by Ctrl-C or SIGTERM, after saving.
+    """
+    run = config.run.out or default_run_folder(config.model.arch)
+    if (run / LAST).exists():
+        raise SettingError(f"{run} holds a run already; go on with --resume {run}, or choose --out")
+    return _train(config, run, monitor or Monitor(), resume=False)
+
+
+def resume(run: Path, monitor: Monitor | None = None, **options: Any) -> TrainingResult:
+    """Goes on with an interrupted run, exactly as if it had not been interrupted.
+
+    Args:
+        run: its folder.
+        options: settings that do not change the result (device, cache_dir, num_decoders), or
+            `epochs`, to train for longer.
+
+    Raises:
+        CheckpointError: there is nothing to go on with.
+        SettingError: an option that would make it another run.
+    """
+    allowed = {"device", "cache_dir", "num_decoders", "epochs"}
+    if wrong := options.keys() - allowed:
+        names = ", ".join("--" + name.replace("_", "-") for name in sorted(wrong))
+        raise SettingError(
+            f"{names} cannot be changed with --resume; a run keeps its settings. Allowed: "
+            + ", ".join("--" + name.replace("_", "-") for name in sorted(allowed))
+        )
+    config = Config.from_json(load_checkpoint(run / LAST)["config"]).with_options(**options)
+    return _train(config, run, monitor or Monitor(), resume=True)
+
+
+def default_run_folder(arch: str) -> Path:
+    """`runs/<time>-<arch>`."""
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{arch.replace(':', '-')}"
+
+
+def _train(config: Config, run: Path, monitor: Monitor, *, resume: bool) -> TrainingResult:
+    check_torch_packages()
+    if config.model.arch != AUTO:
+        find_architecture(config.model.arch)
+    device = find_device(config.run.device)
+    with graceful_interrupt() as wish, process_group(device, config.training.batch_size) as ranks:
+        corpus = _prepare(config, monitor, ranks)
+        split = _split(config, corpus, run, resume)
+        arch = resolve_arch(config.model.arch, len(split.train))
+        torch.manual_seed(config.training.seed)
+        model = build_model(
+            arch, corpus.moods, frontend=config.frontend, dropout=config.model.dropout
+        )
+        run.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(
+            model=model, arch=arch, config=config, corpus=corpus, split=split,
+            device=device, ranks=ranks, run=run, monitor=monitor, wish=wish,
+        )  # fmt: skip
+        if resume:
+            trainer.load_last(load_checkpoint(run / LAST))
+        logger = None
+        if ranks.is_first:
+            _write_settings(config, run, corpus, split)
+            monitor.message(_description(corpus, split, model, arch, device))
+            logger = RunLogger(run, corpus.moods, trainer.progress.epoch)
+        try:
+            trainer.fit(logger)
+            return _finish(trainer, logger)
+        finally:
+            monitor.finish()
+            if logger is not None:
+                logger.close()
+
+
+def _prepare(config: Config, monitor: Monitor, ranks: Ranks) -> Corpus:
+    """Decodes, on the first process; the others then find everything in the cache."""
+    sample_rate = config.frontend.sample_rate
+    if config.model.arch != AUTO:
+        moods = moods_of(config.data.taxonomy)
+        sample_rate = build_model(config.model.arch, moods, frontend=config.frontend).sample_rate
+    if not ranks.is_first:
+        torch.distributed.barrier()
+    corpus = prepare(
+        config.data, sample_rate, lambda done, total, path: monitor.decoding(done, total)
+    )
+    if ranks.world_size > 1 and ranks.is_first:
+        torch.distributed.barrier()
+    if ranks.is_first:
+        for warning in corpus.warnings:
+            monitor.warning(warning)
+    return corpus
+
+
+def _split(config: Config, corpus: Corpus, run: Path, resume: bool) -> Split:
+    """The run's own split where there is one, else a new one."""
+    path = run / "split.csv"
+    if not resume:
+        data = config.data
+        return make_split(
+            corpus.tracks, corpus.keys, fold=data.fold, num_folds=data.num_folds,
+            validation_fraction=data.validation_fraction, seed=config.training.seed,
+        )  # fmt: skip
+    if not path.is_file():
+        raise CheckpointError(f"there is no {path}, so it is not known which songs are for what")
+    try:
+        return read_split(path, corpus.tracks, corpus.keys)
+    except DataError as error:
+        raise DataError(f"the music is not what this run was started on: {error}") from error
+
+
+def _write_settings(config: Config, run: Path, corpus: Corpus, split: Split) -> None:
+    replace_text(run / "config.json", config.to_json())
+    write_split(run / "split.csv", corpus.tracks, corpus.keys, split)
+
+
+def _description(
+    corpus: Corpus, split: Split, model: MoodModel, arch: str, device: torch.device
+) -> str:
+    parts = f"{len(split.train)} to train, {len(split.validation)} to validate"
+    return (
+        f"{corpus.name}: {len(corpus.tracks)} songs ({parts}, {len(split.test)} set aside), "
+        f"moods {', '.join(corpus.moods)}. {arch}, {model.num_parameters() / 1e6:.2f} M "
+        f"parameters, on {device}"
+    )
+
+
+def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
+    """Loads the best weights, shows what they get right and wrong, writes `metrics.json`."""
+    best = trainer.progress.best
+    run = trainer.run
+    if trainer.ranks.world_size > 1:
+        torch.distributed.barrier()  # best.pt is whole before any process reads it
+    trainer.model.encoder.load_state_dict(load_checkpoint(run / BEST)["encoder"])
+    trainer.average = None
+    scores = summarise(trainer, logger)
+    metrics = {
+        "arch": trainer.arch,
+        "data": trainer.corpus.name,
+        "moods": list(trainer.corpus.moods),
+        "num_parameters": trainer.model.num_parameters(),
+        "num_tracks": {
+            part: len(getattr(trainer.split, part)) for part in ("train", "validation", "test")
+        },
+        "epochs": len(trainer.progress.history),
+        "best_epoch": best.epoch,
+        "seconds": round(trainer.progress.seconds, 1),
+        "validation": dataclasses.asdict(scores),
+        "config_hash": config_hash(trainer.config),
+        "seed": trainer.config.training.seed,
+        "versions": versions(),
+    }
+    if trainer.ranks.is_first:
+        replace_text(run / "metrics.json", json.dumps(_without_nan(metrics), indent=2) + "\n")
+    if logger is not None:
+        sections = dataclasses.asdict(trainer.config)
+        settings = {k: v for section in sections.values() for k, v in section.items()}
+        final = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "loss": scores.loss}
+        logger.hyperparameters({**settings, "arch": trainer.arch}, final)
+    return TrainingResult(
+        run=run, arch=trainer.arch, epochs=len(trainer.progress.history),
+        best_epoch=best.epoch, metrics=metrics,
+    )  # fmt: skip
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null in its place."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def config_hash(config: Config) -> str:
+    """Twelve digits that are the same for runs that should come out the same."""
+    same_result = dataclasses.replace(config, run=dataclasses.replace(config.run, out=None))
+    return hashlib.sha256(same_result.to_json().encode()).hexdigest()[:12]
