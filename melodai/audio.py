@@ -96,8 +96,8 @@ def decode(
     blocks, num_samples = [], 0
     with _open(path) as container:
         stream = next(iter(container.streams.audio), None)
-        if stream is None:
-            raise AudioError("there is no audio in it")
+        if stream is None or stream.codec_context is None:
+            raise AudioError("there is no audio in it that can be decoded")
         stream.codec_context.thread_count = 1  # the files are decoded in parallel already
         tags = _tags({**stream.metadata, **container.metadata})
         for block in _resample(_frames(container, stream, packets), sample_rate):

@@ -1,5 +1,6 @@
 """Decodes songs once: builds the cache in parallel, restartable and safe against other builders."""
 
+import contextlib
 import logging
 import os
 import time
@@ -74,7 +75,7 @@ def build_cache(
     """
     started = time.monotonic()
     paths = list(dict.fromkeys(Path(path) for path in paths))
-    num_decoders = num_decoders or os.cpu_count() or 1
+    num_decoders = num_decoders or _num_cores()
     cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
     store = Store(cache_dir / f"v{VERSION}-{sample_rate}")
     store.prepare()
@@ -101,16 +102,16 @@ def build_cache(
         outcomes = run_jobs(
             jobs, num_decoders=num_decoders, command=command, stall_seconds=stall_seconds
         )
-        for position, outcome in outcomes:
-            path = pending[position]
-            if "fatal" in outcome:
-                outcomes.close()
-                raise MelodaiError(outcome["fatal"])
-            if "failure" in outcome:
-                settle(path, outcome["failure"])
-                continue
-            index.remember(path, outcome["size"], outcome["mtime_ns"], outcome["key"])
-            settle(path, store.open(outcome["key"]) or "its cache entry cannot be read back")
+        with contextlib.closing(outcomes):  # also when interrupted: no child outlives the build
+            for position, outcome in outcomes:
+                path = pending[position]
+                if "fatal" in outcome:
+                    raise MelodaiError(outcome["fatal"])
+                if "failure" in outcome:
+                    settle(path, outcome["failure"])
+                    continue
+                index.remember(path, outcome["size"], outcome["mtime_ns"], outcome["key"])
+                settle(path, store.open(outcome["key"]) or "its cache entry cannot be read back")
     return CacheReport(
         entries={path: results[path] for path in paths if isinstance(results[path], CachedTrack)},
         failures=tuple(
@@ -119,6 +120,13 @@ def build_cache(
         num_decoded=len(pending),
         seconds=time.monotonic() - started,
     )
+
+
+def _num_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _remove_abandoned(folder: Path) -> None:

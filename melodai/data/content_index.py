@@ -5,6 +5,7 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -25,17 +26,11 @@ class ContentIndex:
         self._database: sqlite3.Connection | None = None
 
     def __enter__(self) -> "ContentIndex":
-        try:
+        with self._tolerant():
             self._database = self._connect()
-        except sqlite3.DatabaseError:
-            logger.warning("%s is damaged; starting a new one", self._path)
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
-            with self._tolerant():
-                self._database = self._connect()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -54,11 +49,16 @@ class ContentIndex:
         return database
 
     @contextlib.contextmanager
-    def _tolerant(self):
+    def _tolerant(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            logger.warning("the index %s cannot be used: %s", self._path, error)
+            logger.warning("going on without the index %s: %s", self._path, error)
+            self.__exit__()
+            if not isinstance(error, sqlite3.OperationalError):
+                # Not locked or out of reach, but damaged: the next run starts a new one.
+                with contextlib.suppress(OSError):
+                    self._path.unlink(missing_ok=True)
 
     def find(self, path: Path) -> str | None:
         """Key of the file's content if the file is unchanged since it was remembered."""

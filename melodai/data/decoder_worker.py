@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,9 @@ def main() -> None:
     say("ready")
     while True:
         job = jobs.get()
-        heartbeat()
+        heartbeat.start()
         say("done", **process(job, heartbeat))
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
+        heartbeat.stop()
 
 
 def process(job: dict, heartbeat: "_Heartbeat") -> dict:
@@ -63,9 +63,9 @@ def process(job: dict, heartbeat: "_Heartbeat") -> dict:
                 decoded = audio.decode(path, job["sample_rate"], on_progress=heartbeat)
             except AudioError as error:
                 decoded = str(error)
-            if path.stat() != before and _identity(path.stat()) != _identity(before):
+            if _identity(path.stat()) != _identity(before):
                 return {"failure": "it changed while it was read"}
-            store.write(key, decoded)
+            _write(store, key, decoded)
     except FileNotFoundError:
         return {"failure": "no such file"}
     except OSError as error:
@@ -78,22 +78,36 @@ def process(job: dict, heartbeat: "_Heartbeat") -> dict:
     return {"key": key, "size": size, "mtime_ns": mtime_ns}
 
 
+def _write(store: Store, key: str, decoded: audio.Decoded | str) -> None:
+    try:
+        store.write(key, decoded)
+    except MelodaiError:
+        # Windows lets nobody replace a file that another builder is just reading: then it is there.
+        if store.open(key) is None:
+            raise
+
+
 class _Heartbeat:
     """Says that the job gets on, at most once a second."""
 
-    def __init__(self, say) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._last = 0.0
 
-    def __call__(self) -> None:
-        now = time.monotonic()
-        if now - self._last < ALIVE_SECONDS:
-            return
-        self._last = now
+    def start(self) -> None:
+        self._last = time.monotonic()
         if hasattr(signal, "alarm"):
-            # The system ends a child whose parent is gone, even one that hangs in a decoder.
+            # Then the system ends a child whose parent is gone, even one that hangs in a decoder.
             signal.alarm(ALARM_SECONDS)
-        self._say("alive")
+
+    def stop(self) -> None:
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
+
+    def __call__(self) -> None:
+        if time.monotonic() - self._last >= ALIVE_SECONDS:
+            self.start()
+            self._say("alive")
 
 
 def _listen(jobs: queue.SimpleQueue) -> None:

@@ -148,7 +148,7 @@ class _Child:
             raise MelodaiError(f"the decoder process does not start: {detail}")
         if self.is_hung:
             return "hung its decoder"
-        return f"killed its decoder ({_cause(code)})"
+        return f"killed its decoder ({_cause(code, said)})"
 
     def kill(self) -> None:
         self.process.kill()
@@ -161,9 +161,10 @@ class _Child:
             self.process.stdin.close()
 
 
-def _cause(code: int) -> str:
+def _cause(code: int, said: str) -> str:
     if code >= 0:
-        return f"exit code {code}"
+        last_words = said.splitlines()[-1:] if code else []
+        return ": ".join([f"exit code {code}", *last_words])
     try:
         return f"signal {-code}, {signal.Signals(-code).name}"
     except ValueError:

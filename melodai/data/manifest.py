@@ -56,7 +56,7 @@ def read_manifest(path: Path, taxonomy: str) -> Library:
         except _RowError as error:
             problems.append(f"row {number}: {error}")
     if problems:
-        raise DataError(f"{path}: " + listing(problems, most=5).replace(", row", "; row"))
+        raise DataError(f"{path}: {listing(problems, most=5, separator='; ')}")
     if not tracks:
         raise DataError(f"{path}: it lists no songs")
     for name in ("fold", "part"):

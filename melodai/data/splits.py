@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import os
 import random
 from collections import Counter, defaultdict
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from melodai.data.tracks import Track, artist_key, listing
 from melodai.errors import DataError, SettingError
+
+logger = logging.getLogger(__name__)
 
 PARTS = ("train", "validation", "test")
 VALIDATION_DRAWS = 20
@@ -87,21 +90,24 @@ def make_split(
             folds=folds,
         )
     check_no_leak(tracks, keys, split)
-    _check_train(tracks, split)
+    _check_moods(tracks, split)
     return split
 
 
 def group_of(tracks: Sequence[Track], keys: Sequence[str]) -> list[int]:
     """Group of each track: tracks of one artist, or of one content, have to stay together."""
-    groups = list(range(len(tracks)))
+    parents = list(range(len(tracks)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
     first: dict[tuple[str, str], int] = {}
     for index, (track, key) in enumerate(zip(tracks, keys, strict=True)):
         for mark in _marks(track, key):
-            other = first.setdefault(mark, index)
-            joined, into = groups[index], groups[other]
-            if joined != into:
-                groups = [into if group == joined else group for group in groups]
-    return groups
+            parents[root(index)] = root(first.setdefault(mark, index))
+    return [root(index) for index in range(len(tracks))]
 
 
 def _marks(track: Track, key: str) -> list[tuple[str, str]]:
@@ -242,13 +248,17 @@ def check_no_leak(tracks: Sequence[Track], keys: Sequence[str], split: Split) ->
         )
 
 
-def _check_train(tracks: Sequence[Track], split: Split) -> None:
-    learnt = {tracks[index].mood for index in split.train}
-    if missing := sorted({track.mood for track in tracks} - learnt):
-        raise DataError(
-            f"no song of {', '.join(missing)} is left to learn from: all are by artists in the "
-            "test or validation part. Add songs of other artists, or choose another --fold"
-        )
+def _check_moods(tracks: Sequence[Track], split: Split) -> None:
+    for part in PARTS:
+        members = {tracks[index].mood for index in getattr(split, part)}
+        missing = ", ".join(sorted({track.mood for track in tracks} - members))
+        if missing and part == "train":
+            raise DataError(
+                f"no song of {missing} is left to learn from: all are by artists in the test or "
+                "validation part. Add songs of other artists, or choose another --fold"
+            )
+        if missing and members:
+            logger.warning("the %s part has no song of %s", part, missing)
 
 
 def write_split(path: Path, tracks: Sequence[Track], keys: Sequence[str], split: Split) -> None:

@@ -76,8 +76,8 @@ def is_audio_name(path: Path) -> bool:
     return path.suffix.casefold() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
-def listing(names: Iterable[object], most: int = 10) -> str:
-    """The names with commas, the first of them where there are many."""
+def listing(names: Iterable[object], most: int = 10, separator: str = ", ") -> str:
+    """The names in a line, the first of them where there are many."""
     names = [str(name) for name in names]
     rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    return separator.join(names[:most]) + rest

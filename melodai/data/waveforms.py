@@ -16,9 +16,14 @@ logger = logging.getLogger(__name__)
 RESIDENT_SHARE = 0.5
 
 
-def repeated(samples: np.ndarray, num_samples: int) -> np.ndarray:
-    """The samples repeated from their start to the wanted length."""
-    return np.resize(samples, num_samples)
+def fill(samples: np.ndarray, entry: CachedTrack, start: int = 0) -> None:
+    """Fills an int16 array from `start` on; beyond its end the song is repeated from its start."""
+    count = min(len(samples), entry.num_samples - start)
+    entry.read_into(samples[:count], start)
+    while count < len(samples):  # songs shorter than the window start at 0: doubling repeats them
+        step = min(count, len(samples) - count)
+        samples[count : count + step] = samples[:step]
+        count += step
 
 
 class CachedWaveforms:
@@ -38,12 +43,10 @@ class CachedWaveforms:
     def gather(self, segments: Sequence[Segment]) -> Tensor:
         """(batch, time) int16, padded with zeros at the end to the longest segment."""
         longest = max(segment.num_samples for segment in segments)
-        batch = torch.zeros(len(segments), longest, dtype=torch.int16, pin_memory=self._pin_memory)
+        batch = torch.empty(len(segments), longest, dtype=torch.int16, pin_memory=self._pin_memory)
         for row, segment in zip(batch.numpy(), segments, strict=True):
-            entry = self._entries[segment.track]
-            count = min(segment.num_samples, entry.num_samples - segment.start)
-            samples = entry.read(segment.start, count)
-            row[: segment.num_samples] = repeated(samples, segment.num_samples)
+            fill(row[: segment.num_samples], self._entries[segment.track], segment.start)
+            row[segment.num_samples :] = 0
         return batch
 
 
@@ -74,8 +77,9 @@ class DeviceWaveforms:
         total = int(self._offsets[-1]) + max(stored)
         self._samples = torch.zeros(total, dtype=torch.int16, device=device)
         for entry, offset, length in zip(entries, self._offsets, stored, strict=False):
-            song = torch.from_numpy(repeated(entry.read(), length))
-            self._samples[offset : offset + length] = song.to(device)
+            song = np.empty(length, np.int16)
+            fill(song, entry)
+            self._samples[offset : offset + length] = torch.from_numpy(song).to(device)
 
     @staticmethod
     def fits(
