@@ -99,6 +99,8 @@ def decode(
         if stream is None or stream.codec_context is None:
             raise AudioError("there is no audio in it that can be decoded")
         stream.codec_context.thread_count = 1  # the files are decoded in parallel already
+        if stream.codec_context.name == "flac":  # else it passes damaged frames on as noise
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
         tags = _tags({**stream.metadata, **container.metadata})
         for block in _resample(_frames(container, stream, packets), sample_rate):
             blocks.append(_to_int16(block))

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 # Time stamps are coarse: a file changed just now could change once more without its stamp moving.
 SETTLED_SECONDS = 2.0
+LOCK_SECONDS = 30.0
 
 
 class ContentIndex:
@@ -36,7 +37,7 @@ class ContentIndex:
             self._database = None
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        database = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
         try:
             database.execute("PRAGMA synchronous = OFF")  # losing it costs time, not data
             database.execute(

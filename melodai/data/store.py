@@ -25,6 +25,7 @@ from melodai.audio import Decoded, Tags
 from melodai.errors import DataError, MelodaiError
 
 _CHUNK_BYTES = 1 << 24
+_NPY_ALIGNMENT = 64  # the header of a .npy file is padded to a multiple of it
 NO_TAGS = Tags()
 
 
@@ -73,13 +74,15 @@ class CachedTrack:
             raise ValueError(f"samples {start} to {start + len(samples)} of {self.num_samples}")
         try:
             with self.path.open("rb", buffering=0) as file:
-                # Counted from the end: the .npy header in front is of no interest.
-                file.seek(-2 * (self.num_samples - start), os.SEEK_END)
-                num_bytes = file.readinto(memoryview(samples).cast("B"))
+                header_bytes = file.seek(0, os.SEEK_END) - 2 * self.num_samples
+                is_whole = header_bytes > 0 and header_bytes % _NPY_ALIGNMENT == 0
+                if is_whole:
+                    file.seek(header_bytes + 2 * start)
+                    file.readinto(memoryview(samples).cast("B"))
         except OSError as error:
             raise DataError(f"the cache lost {self.path} ({error.strerror}); run again") from error
-        if num_bytes != samples.nbytes:
-            raise DataError(f"the cache entry {self.path} has become shorter; run again")
+        if not is_whole:
+            raise DataError(f"the cache entry {self.path} has changed; run again")
 
     def is_intact(self) -> bool:
         """Whether the samples are there, all of them, and as they were written."""
