@@ -1,0 +1,66 @@
+"""Artists that are spelled in two ways and would count as two."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import combinations
+
+GUESTS = re.compile(r"\s[(\[]?(?:feat|ft|featuring|with|vs)\b\.?.*$")
+LIKENESS = 0.88  # of names that differ by a slip of the pen
+SHORTEST = 6  # letters: shorter names differ by one letter and are two artists
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Two spellings that are probably one artist, and why."""
+
+    one: str
+    other: str
+    reason: str
+
+
+def find_spellings(artists: list[str]) -> tuple[Spelling, ...]:
+    """Pairs of different spellings, case apart, that are probably the same artist."""
+    names = sorted({" ".join(artist.split()).casefold(): artist for artist in artists}.values())
+    plain = {name: _plain(name) for name in names}
+    without_guests = {name: _plain(GUESTS.sub("", _folded(name))) for name in names}
+    found = []
+    for one, other in combinations(names, 2):
+        words, others = plain[one], plain[other]
+        if not words or not others:
+            continue
+        if words == others:
+            found.append(Spelling(one, other, "the same but for accents, signs or articles"))
+        elif "".join(words) == "".join(others):
+            found.append(Spelling(one, other, "the same but for spaces"))
+        elif sorted(words) == sorted(others):
+            found.append(Spelling(one, other, "the same words in another order"))
+        elif without_guests[one] == without_guests[other]:
+            found.append(Spelling(one, other, "the same but for guests"))
+        elif _is_slip(" ".join(words), " ".join(others)):
+            found.append(Spelling(one, other, "nearly the same letters"))
+    return tuple(found)
+
+
+def _folded(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
+
+
+def _plain(name: str) -> list[str]:
+    """Words without accents, signs and leading articles."""
+    words = re.findall(r"\w+", re.sub(r"['’`]", "", _folded(name).replace("&", " and ")))
+    articles = {"the", "a"}
+    if len(words) > 1 and words[-1] in articles:  # "Beatles, The"
+        words = words[:-1]
+    return words[1:] if len(words) > 1 and words[0] in articles else words
+
+
+def _is_slip(one: str, other: str) -> bool:
+    if min(len(one), len(other)) < SHORTEST or abs(len(one) - len(other)) > 2:
+        return False
+    if re.sub(r"\D", "", one) != re.sub(r"\D", "", other):
+        return False  # "Artist 7" and "Artist 8"
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    return matcher.quick_ratio() >= LIKENESS and matcher.ratio() >= LIKENESS
