@@ -63,7 +63,7 @@ class Affine(RandomTransform):
             1 + draw(self.zoom),
         )
 
-    def apply(self, x: Tensor, parameters: AffineParameters) -> Tensor:
+    def change(self, x: Tensor, parameters: AffineParameters) -> Tensor:
         cosine, sine = parameters.rotation.cos(), parameters.rotation.sin()
         # Where each point of the result comes from: x = R(-rotation) (y - shift) / zoom, in
         # coordinates from -1 to 1, hence twice the share.
@@ -73,5 +73,4 @@ class Affine(RandomTransform):
         shift = 2 * torch.stack([parameters.shift_time, parameters.shift_frequency], 1)
         theta = torch.cat([turn, -turn @ shift[:, :, None]], dim=2)
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-        moved = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-        return torch.where(per_example(parameters.active, x), moved, x)
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

@@ -51,7 +51,7 @@ class Augment:
     looks at `draw.tempo`, `waveform` changes the sound, `LogMel` takes the whole draw, `image`
     changes the pictures, `mixup` mixes them. No part of the model: checkpoints do not contain it.
 
-    A new transform of the sound or of pictures is a file with its class and a line in `from_config`.
+    A new transform of sound or pictures is a file with its class and a line in `from_config`.
 
     Args:
         waveform, image: transforms in the order in which they are applied.

@@ -29,7 +29,5 @@ class Brightness(RandomTransform):
         active = torch.full((batch_size,), self.share > 0)
         return BrightnessParameters(active, uniform(-self.share, self.share, batch_size, generator))
 
-    def apply(self, x: Tensor, parameters: BrightnessParameters) -> Tensor:
-        change = per_example(parameters.change, x)
-        changed = torch.addcmul(x, x + 1, change).clamp_(max=1)
-        return torch.where(per_example(parameters.active, x), changed, x)
+    def change(self, x: Tensor, parameters: BrightnessParameters) -> Tensor:
+        return torch.addcmul(x, x + 1, per_example(parameters.change, x)).clamp_(max=1)

@@ -1,4 +1,4 @@
-"""Slaney's mel filters at any frequencies: librosa's, and those of a sound that was shifted in pitch."""
+"""Slaney's mel filters at any frequencies: librosa's, and those of a sound moved in pitch."""
 
 import numpy as np
 import torch
@@ -27,15 +27,18 @@ def mel_to_hz(mel: float | np.ndarray) -> np.ndarray:
 
 
 def mel_edges(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
-    """Corners of the triangles in Hz, `(n_mels + 2,)`: band m rises from m, peaks at m + 1, ends at m + 2."""
+    """Corners of the triangles in Hz, `(n_mels + 2,)`.
+
+    Band m rises from corner m, peaks at m + 1 and ends at m + 2.
+    """
     return mel_to_hz(np.linspace(hz_to_mel(f_min), hz_to_mel(f_max), n_mels + 2))
 
 
 def mel_filters(frequencies: Tensor, edges: Tensor) -> Tensor:
     """Triangles of unit area evaluated at the given frequencies.
 
-    Moving a sound up by the ratio p moves its power from f to p·f, so the filters of the moved sound
-    are these at p·f: `mel_filters(p * bins, edges)` (Schlüter and Grill, ISMIR 2015).
+    Moving a sound up by the ratio p moves its power from f to p·f, so the filters of the moved
+    sound are these at p·f: `mel_filters(p * bins, edges)` (Schlüter and Grill, ISMIR 2015).
 
     Args:
         frequencies: in Hz.

@@ -32,8 +32,5 @@ class Gain(WaveformTransform):
         active = torch.full((batch_size,), self.max_db > 0)
         return GainParameters(active, torch.pow(10.0, gain_db / 20))
 
-    def apply(self, x: Tensor, num_samples: Tensor, parameters: GainParameters) -> Tensor:
-        active = parameters.active[:, None]
-        gain = torch.where(active, parameters.gain[:, None], 1.0)
-        limit = torch.where(active, 1.0, torch.inf)
-        return (x * gain).clamp_(-limit, limit)
+    def change(self, x: Tensor, num_samples: Tensor, parameters: GainParameters) -> Tensor:
+        return (x * parameters.gain[:, None]).clamp_(-1, 1)

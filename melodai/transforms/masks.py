@@ -38,12 +38,11 @@ class Masks(RandomTransform):
         active = torch.full((batch_size,), self.num_masks > 0 and self.max_share > 0)
         return MaskParameters(active, start, width)
 
-    def apply(self, x: Tensor, parameters: MaskParameters) -> Tensor:
+    def change(self, x: Tensor, parameters: MaskParameters) -> Tensor:
         size = x.shape[self.dim]
         place = (torch.arange(size, device=x.device) + 0.5) / size
         start, width = parameters.start[:, :, None], parameters.width[:, :, None]
         is_hidden = ((place >= start) & (place < start + width)).any(dim=1)  # (batch, size)
-        is_hidden &= parameters.active[:, None]
         shape = [len(x), 1, size, 1] if self.dim == -2 else [len(x), 1, 1, size]
         mean = x.mean(dim=(1, 2, 3), keepdim=True)
         return torch.where(is_hidden.view(shape), mean, x)

@@ -1,7 +1,7 @@
 """Waveforms to log-mel pictures, the front end of melodai's own networks."""
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,12 @@ from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
 from melodai.errors import SettingError
+from melodai.transforms.base import per_example
 from melodai.transforms.filter_bank import mel_edges, mel_filters
 from melodai.transforms.resize import triangle_weights
 from melodai.transforms.threads import run_all
+
+Samples = TypeVar("Samples", int, Tensor)
 
 POWER_FLOOR = 1e-10  # librosa's `amin`
 RANGE_DB = 80.0  # shown below the loudest point of an example
@@ -27,8 +30,10 @@ BANDS_AT_ONCE = 16
 BYTES_AT_ONCE = 1 << 29
 
 
-class SpectralChange(Protocol):
+class SpectralChange(NamedTuple):
     """A change of the sound that costs nothing when it is made within the mel bank.
+
+    Whatever has these two attributes will do, an `AugmentDraw` above all.
 
     Attributes:
         pitch_ratio: `(batch,)`, every frequency of an example is multiplied by it; None for 1.
@@ -36,19 +41,22 @@ class SpectralChange(Protocol):
             that is before the pitch is moved; None for 1.
     """
 
-    @property
-    def pitch_ratio(self) -> Tensor | None: ...
-    @property
-    def response(self) -> Tensor | None: ...
+    pitch_ratio: Tensor | None = None
+    response: Tensor | None = None
 
 
 class _Group(NamedTuple):
     """Neighbouring mel bands and the frequencies they cover, in Fourier bins."""
 
-    first: int
-    last: int
+    rows: slice
     low: float
     high: float
+
+    def columns(self, ratio: float, num_bins: int) -> slice:
+        """What they cover in a doubled bank of sounds moved up by the ratio."""
+        low = min(num_bins, max(0, math.floor(self.low / ratio)))
+        high = min(num_bins, math.ceil(self.high / ratio) + 1)
+        return slice(2 * low, 2 * high)
 
 
 class LogMel(nn.Module):
@@ -96,7 +104,7 @@ class LogMel(nn.Module):
         edges = mel_edges(n_mels, f_min, f_max)
         bins = edges * n_fft / sample_rate
         self._groups = [
-            _Group(first, last, float(bins[first]), float(bins[last + 1]))
+            _Group(slice(first, last), float(bins[first]), float(bins[last + 1]))
             for first in range(0, n_mels, BANDS_AT_ONCE)
             for last in [min(first + BANDS_AT_ONCE, n_mels)]
         ]
@@ -120,17 +128,18 @@ class LogMel(nn.Module):
         """Pictures.
 
         Args:
-            waveform: `(batch, time)`, zero where an example has ended.
-            num_samples: `(batch,)` int64, length of each example where they differ.
+            waveform: `(batch, time)`.
+            num_samples: `(batch,)` int64, length of each example where they differ; what lies
+                beyond is not looked at.
             draw: changes of pitch and of the frequency response.
         """
         with torch.autocast(waveform.device.type, enabled=False):
             if self._works_in_pieces(waveform):
-                power = self._power(waveform, num_samples, draw)
+                power = self._power_in_pieces(waveform, num_samples, draw)
                 return self._pictures_one_by_one(power, num_samples)
-            spans = self._spans(waveform)
-            return torch.cat([self._batch_pictures(*_rows(waveform, num_samples, draw, span))
-                              for span in spans])  # fmt: skip
+            return torch.cat(
+                [self._batch_pictures(*part) for part in self._parts(waveform, num_samples, draw)]
+            )
 
     def decibels(
         self,
@@ -143,93 +152,19 @@ class LogMel(nn.Module):
         Shape: `(batch, time) -> (batch, mel, frame)`, one frame every `hop_length` samples.
         """
         with torch.autocast(waveform.device.type, enabled=False):
-            return self._power(waveform, num_samples, draw).clamp(min=POWER_FLOOR).log10().mul(10)
+            if self._works_in_pieces(waveform):
+                power = self._power_in_pieces(waveform, num_samples, draw)
+            else:
+                parts = self._parts(waveform, num_samples, draw)
+                power = torch.cat([self._batch_power(*part) for part in parts])
+            return power.clamp(min=POWER_FLOOR).log10().mul(10)
 
-    def num_frames(self, num_samples: int | Tensor) -> int | Tensor:
+    def num_frames(self, num_samples: Samples) -> Samples:
         """Frames of a waveform of that length."""
         return 1 + num_samples // self.hop_length
 
-    # -- power of the mel bands, (batch, mel, frame) ------------------------------------------------
-
     def _works_in_pieces(self, waveform: Tensor) -> bool:
         return waveform.device.type == "cpu" and not waveform.requires_grad
-
-    def _power(
-        self, waveform: Tensor, num_samples: Tensor | None, draw: SpectralChange | None
-    ) -> Tensor:
-        if self._works_in_pieces(waveform):
-            return self._power_in_pieces(waveform, num_samples, draw)
-        return torch.cat([self._batch_power(*_rows(waveform, num_samples, draw, span))
-                          for span in self._spans(waveform)])  # fmt: skip
-
-    def _power_in_pieces(
-        self, waveform: Tensor, num_samples: Tensor | None, draw: SpectralChange | None
-    ) -> Tensor:
-        batch, time = waveform.shape
-        lengths = [time] * batch if num_samples is None else num_samples.tolist()
-        shift = None if draw is None else draw.pitch_ratio
-        ratios = [1.0] * batch if shift is None else shift.tolist()
-        power = waveform.new_zeros(batch, self.n_mels, self.num_frames(time), dtype=torch.float32)
-        if draw is None or (shift is None and draw.response is None):
-            banks = [_doubled(self.filters)] * batch
-        else:
-            banks = run_all(lambda i: _doubled(self._bank(draw, slice(i, i + 1))[0]), range(batch))
-
-        def fill(piece: tuple[int, int]) -> None:
-            i, first = piece
-            last = min(first + FRAMES_PER_PIECE, self.num_frames(lengths[i]))
-            wave = self._excerpt(waveform[i, : lengths[i]], first, last)
-            self._fill_power(power[i, :, first:last], wave, banks[i], ratios[i])
-
-        run_all(fill, [(i, first) for i in range(batch)
-                       for first in range(0, self.num_frames(lengths[i]), FRAMES_PER_PIECE)])  # fmt: skip
-        return power
-
-    def _fill_power(self, power: Tensor, wave: Tensor, bank: Tensor, ratio: float) -> None:
-        """`power (mel, frame)` of the samples `wave` under those frames, by a doubled bank."""
-        bins = self.n_fft // 2 + 1
-        frames = torch.empty(FRAMES_AT_ONCE, self.n_fft)
-        spectrum = torch.empty(FRAMES_AT_ONCE, bins, dtype=torch.complex64)
-        spans = [(group.first, group.last, 2 * max(0, math.floor(group.low / ratio)),
-                  2 * min(bins, math.ceil(group.high / ratio) + 1)) for group in self._groups]  # fmt: skip
-        for excerpt, target in zip(
-            wave.unfold(0, self.n_fft, self.hop_length).split(FRAMES_AT_ONCE),
-            power.split(FRAMES_AT_ONCE, dim=1),
-            strict=True,
-        ):
-            count = len(excerpt)
-            torch.mul(excerpt, self.window, out=frames[:count])
-            torch.fft.rfft(frames[:count], out=spectrum[:count])
-            # re² and im² are added up by the product with a bank that holds each weight twice.
-            squares = torch.view_as_real(spectrum[:count]).flatten(1).square_()
-            for first, last, low, high in spans:
-                if low < high:
-                    torch.mm(bank[first:last, low:high], squares[:, low:high].T,
-                             out=target[first:last])  # fmt: skip
-
-    def _excerpt(self, wave: Tensor, first: int, last: int) -> Tensor:
-        """The samples under the frames `first` to `last`, zeros where they reach beyond the ends."""
-        start = first * self.hop_length - self.n_fft // 2
-        stop = (last - 1) * self.hop_length + self.n_fft - self.n_fft // 2
-        inside = wave[max(0, start) : stop].float()
-        return F.pad(inside, (max(0, -start), stop - max(0, start) - len(inside)))
-
-    def _batch_power(
-        self, waveform: Tensor, num_samples: Tensor | None, draw: SpectralChange | None
-    ) -> Tensor:
-        padded = F.pad(waveform.float(), (self.n_fft // 2, self.n_fft - self.n_fft // 2))
-        count = self.num_frames(waveform.shape[1])
-        frames = padded.unfold(1, self.n_fft, self.hop_length)[:, :count] * self.window
-        power = torch.fft.rfft(frames).abs().square()  # (batch, frame, bin)
-        power = self._bank(draw, slice(None)) @ power.mT
-        if num_samples is None:
-            return power
-        return power * self._is_inside(num_samples, count)[:, None]
-
-    def _is_inside(self, num_samples: Tensor, count: int) -> Tensor:
-        """`(batch,) -> (batch, frame)`: whether the example has that frame."""
-        frame = torch.arange(count, device=num_samples.device)
-        return frame < self.num_frames(num_samples)[:, None]
 
     def _bank(self, draw: SpectralChange | None, rows: slice) -> Tensor:
         """Each example's mel bank, `(batch, mel, bin)`, with its changes of pitch and response."""
@@ -241,58 +176,126 @@ class LogMel(nn.Module):
             bank = bank * draw.response[rows, None].float()
         return bank
 
-    def _spans(self, waveform: Tensor) -> list[slice]:
-        batch, time = waveform.shape
-        step = max(1, BYTES_AT_ONCE // (4 * self.n_fft * self.num_frames(time)))
-        return [slice(first, first + step) for first in range(0, batch, step)]
+    # -- on the CPU: pieces of an example, each within one core's cache ---------------------------
 
-    # -- pictures, (batch, 1, image_size, image_size) -----------------------------------------------
+    def _power_in_pieces(
+        self, waveform: Tensor, num_samples: Tensor | None, draw: SpectralChange | None
+    ) -> Tensor:
+        """Power of the mel bands, `(batch, mel, frame)`, 0 where an example has ended."""
+        batch, time = waveform.shape
+        lengths = [time] * batch if num_samples is None else num_samples.tolist()
+        ratios = [1.0] * batch
+        if draw is not None and draw.pitch_ratio is not None:
+            ratios = draw.pitch_ratio.tolist()
+        if draw is None or (draw.pitch_ratio is None and draw.response is None):
+            banks = [_doubled(self.filters)] * batch
+        else:
+            banks = run_all(lambda i: _doubled(self._bank(draw, slice(i, i + 1))[0]), range(batch))
+        power = torch.zeros(batch, self.n_mels, self.num_frames(time))
+        pieces = [
+            (i, first)
+            for i in range(batch)
+            for first in range(0, self.num_frames(lengths[i]), FRAMES_PER_PIECE)
+        ]
+
+        def fill(piece: tuple[int, int]) -> None:
+            i, first = piece
+            last = min(first + FRAMES_PER_PIECE, self.num_frames(lengths[i]))
+            samples = self._samples_under(waveform[i, : lengths[i]], first, last)
+            self._fill_power(power[i, :, first:last], samples, banks[i], ratios[i])
+
+        run_all(fill, pieces)
+        return power
+
+    def _samples_under(self, waveform: Tensor, first: int, last: int) -> Tensor:
+        """The samples of those frames of `(time,)`, zeros where they reach beyond the ends."""
+        start = first * self.hop_length - self.n_fft // 2
+        stop = start + (last - 1 - first) * self.hop_length + self.n_fft
+        before, after = max(0, -start), max(0, stop - len(waveform))
+        inside = waveform[max(0, start) : stop].float()
+        return F.pad(inside, (before, after)) if before or after else inside
+
+    def _fill_power(self, power: Tensor, samples: Tensor, bank: Tensor, ratio: float) -> None:
+        """Fills in `(mel, frame)` from the samples under these frames, by a doubled bank."""
+        num_bins = self.n_fft // 2 + 1
+        frames = torch.empty(FRAMES_AT_ONCE, self.n_fft)
+        spectrum = torch.empty(FRAMES_AT_ONCE, num_bins, dtype=torch.complex64)
+        groups = [(group.rows, group.columns(ratio, num_bins)) for group in self._groups]
+        for windows, target in zip(
+            samples.unfold(0, self.n_fft, self.hop_length).split(FRAMES_AT_ONCE),
+            power.split(FRAMES_AT_ONCE, dim=1),
+            strict=True,
+        ):
+            count = len(windows)
+            torch.mul(windows, self.window, out=frames[:count])
+            torch.fft.rfft(frames[:count], out=spectrum[:count])
+            # re² and im² are added up by the product with a bank that holds each weight twice.
+            squares = torch.view_as_real(spectrum[:count]).flatten(1).square_()
+            for rows, columns in groups:
+                if columns.start < columns.stop:
+                    torch.mm(bank[rows, columns], squares[:, columns].T, out=target[rows])
 
     def _pictures_one_by_one(self, power: Tensor, num_samples: Tensor | None) -> Tensor:
         batch, _, count = power.shape
         counts = [count] * batch if num_samples is None else self.num_frames(num_samples).tolist()
         size = (self.image_size, self.image_size)
-        pictures = power.new_empty(batch, 1, *size)
+        pictures = torch.empty(batch, 1, *size)
 
-        def draw_picture(i: int) -> None:
-            values = _relative_decibels(power[i, :, : counts[i]], dim=(0, 1))
-            pictures[i] = F.interpolate(values[None, None], size, mode="bilinear", antialias=True)[
-                0
-            ]
+        def fill(i: int) -> None:
+            values = _relative_decibels(power[i : i + 1, None, :, : counts[i]])
+            pictures[i] = F.interpolate(values, size, mode="bilinear", antialias=True)[0]
 
-        run_all(draw_picture, range(batch))
+        run_all(fill, range(batch))
         return pictures
 
-    def _batch_pictures(
+    # -- on a device: examples together -----------------------------------------------------------
+
+    def _parts(
         self, waveform: Tensor, num_samples: Tensor | None, draw: SpectralChange | None
-    ) -> Tensor:
-        values = _relative_decibels(self._batch_power(waveform, num_samples, draw), dim=(1, 2))
+    ) -> list[tuple[Tensor, Tensor, SpectralChange]]:
+        """As many examples at once as memory is meant for."""
+        batch, time = waveform.shape
         if num_samples is None:
-            num_samples = torch.full((1,), waveform.shape[1], device=waveform.device)
-        weights = triangle_weights(self.num_frames(num_samples), values.shape[2], self.image_size)
+            num_samples = torch.full((batch,), time, device=waveform.device)
+        changes = (None, None) if draw is None else (draw.pitch_ratio, draw.response)
+        step = max(1, BYTES_AT_ONCE // (4 * self.n_fft * self.num_frames(time)))
+        return [
+            (
+                waveform[rows],
+                num_samples[rows],
+                SpectralChange(*(None if values is None else values[rows] for values in changes)),
+            )
+            for rows in (slice(first, first + step) for first in range(0, batch, step))
+        ]
+
+    def _batch_power(self, waveform: Tensor, num_samples: Tensor, draw: SpectralChange) -> Tensor:
+        """Power of the mel bands, `(batch, mel, frame)`, 0 where an example has ended."""
+        count = self.num_frames(waveform.shape[1])
+        sample = torch.arange(waveform.shape[1], device=waveform.device)
+        inside = waveform.float() * (sample < num_samples[:, None])
+        padded = F.pad(inside, (self.n_fft // 2, self.n_fft - self.n_fft // 2))
+        frames = padded.unfold(1, self.n_fft, self.hop_length)[:, :count] * self.window
+        power = torch.fft.rfft(frames).abs().square()  # (batch, frame, bin)
+        power = self._bank(draw, slice(None)) @ power.mT
+        frame = torch.arange(count, device=waveform.device)
+        return power * (frame < self.num_frames(num_samples)[:, None])[:, None]
+
+    def _batch_pictures(
+        self, waveform: Tensor, num_samples: Tensor, draw: SpectralChange
+    ) -> Tensor:
+        values = _relative_decibels(self._batch_power(waveform, num_samples, draw))
+        counts = self.num_frames(num_samples)
+        weights = triangle_weights(counts, values.shape[2], self.image_size)
         return (self.rows @ (values @ weights))[:, None]
 
 
-def _relative_decibels(power: Tensor, dim: tuple[int, int]) -> Tensor:
-    """-1 at 80 dB below the maximum over `dim` and under it, 1 at the maximum."""
-    top = power.amax(dim, keepdim=True).clamp(min=SILENCE)
-    scaled = (power / top).clamp_(min=10 ** (-RANGE_DB / 10))
-    return scaled.log10_().mul_(20 / RANGE_DB).add_(1)
+def _relative_decibels(power: Tensor) -> Tensor:
+    """`(batch, ..., mel, frame)`: 1 at each example's maximum, -1 from 80 dB below it on."""
+    top = power.flatten(1).amax(1).clamp(min=SILENCE)
+    scaled = power / per_example(top, power)
+    return scaled.clamp_(min=10 ** (-RANGE_DB / 10)).log10_().mul_(20 / RANGE_DB).add_(1)
 
 
 def _doubled(bank: Tensor) -> Tensor:
     """`(mel, bin) -> (mel, 2 * bin)`, each weight twice in a row."""
     return bank.repeat_interleave(2, dim=1)
-
-
-def _rows(
-    waveform: Tensor, num_samples: Tensor | None, draw: SpectralChange | None, rows: slice
-) -> tuple[Tensor, Tensor | None, SpectralChange | None]:
-    if draw is not None:
-        draw = _Rows(*(None if v is None else v[rows] for v in (draw.pitch_ratio, draw.response)))
-    return waveform[rows], None if num_samples is None else num_samples[rows], draw
-
-
-class _Rows(NamedTuple):
-    pitch_ratio: Tensor | None
-    response: Tensor | None

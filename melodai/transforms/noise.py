@@ -52,16 +52,16 @@ class Noise(WaveformTransform):
             1.0 - 2.0 * torch.randint(2, (batch_size,), generator=generator),
         )
 
-    def apply(self, x: Tensor, num_samples: Tensor, parameters: NoiseParameters) -> Tensor:
+    def change(self, x: Tensor, num_samples: Tensor, parameters: NoiseParameters) -> Tensor:
         time = x.shape[1]
         rms = (torch.linalg.vector_norm(x, dim=1).square() / num_samples).sqrt()
         level = rms * torch.pow(10.0, -parameters.snr_db / 20) * parameters.sign
         loops = noise_loops(1 + -(-time // LOOP_SAMPLES), x.device)
         # A window at every offset is only a view; indexing copies the one that was drawn.
         windows = loops.unfold(1, time, 1)
-        noise = windows[parameters.colour, parameters.offset] * level[:, None]
-        is_changed = torch.arange(time, device=x.device) < num_samples[:, None]
-        return torch.where(is_changed & parameters.active[:, None], x + noise, x)
+        noise = windows[parameters.colour, parameters.offset].mul_(level[:, None])
+        is_inside = torch.arange(time, device=x.device) < num_samples[:, None]
+        return noise.mul_(is_inside).add_(x)
 
 
 @functools.lru_cache(maxsize=8)

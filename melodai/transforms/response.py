@@ -1,4 +1,4 @@
-"""Frequency responses: a factor on the power of each Fourier bin, folded into the mel bank for free."""
+"""Frequency responses: a factor on the power of each Fourier bin, folded into the mel bank."""
 
 import math
 from typing import NamedTuple
