@@ -1,0 +1,442 @@
+"""Reading folders, manifests, the Emotify layout and demo clips; joining them with the cache."""
+
+import csv
+import importlib.util
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from melodai.config import DataConfig
+from melodai.data import demo
+from melodai.data.cache import build_cache
+from melodai.data.corpus import check_enough, join, prepare
+from melodai.data.emotify import EMOTIONS, GENRES, Votes, label_of
+from melodai.data.library import read_library
+from melodai.data.tracks import artist_key
+from melodai.errors import DataError, DependencyError, MelodaiError, SettingError
+from tests.conftest import noise, sine, write_audio
+
+EMOTIFY = Path(__file__).resolve().parents[2] / "shared" / "data" / "emotify"
+needs_emotify = pytest.mark.skipif(
+    not EMOTIFY.is_dir(), reason="the Emotify songs are not in ../shared/data/emotify"
+)
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def read(data, **options):
+    return read_library(DataConfig(data=data, **options))
+
+
+def moods_by_name(library):
+    return {track.name: track.mood for track in library.tracks}
+
+
+# Folder per mood
+
+
+def test_folders_are_moods_whatever_their_case_and_depth(tmp_path):
+    for name in (
+        "Energetic/a.mp3", "energetic/deep/er/b.FLAC", "PEACEFUL/c.ogg", "emotional/d.m4a",
+        "emotional/e.opus", "emotional/f.aac", "emotional/g.WAV",
+    ):  # fmt: skip
+        touch(tmp_path / name)
+    library = read(tmp_path)
+    assert library.moods == ("energetic", "peaceful", "emotional")
+    assert library.name == tmp_path.name
+    assert moods_by_name(library) == {
+        "Energetic/a.mp3": "energetic",
+        "energetic/deep/er/b.FLAC": "energetic",
+        "PEACEFUL/c.ogg": "peaceful",
+        **{f"emotional/{name}": "emotional" for name in ("d.m4a", "e.opus", "f.aac", "g.WAV")},
+    }
+
+
+def test_five_moods_merge_to_three(tmp_path):
+    moods = ("party", "Drive", "calm", "romantic", "sad")
+    for mood in moods:
+        touch(tmp_path / mood / "a.mp3")
+    three = {name.partition("/")[0]: mood for name, mood in moods_by_name(read(tmp_path)).items()}
+    assert three == dict(
+        party="energetic", Drive="peaceful", calm="peaceful", romantic="emotional", sad="emotional"
+    )
+    five = read(tmp_path, taxonomy="five")
+    assert sorted(track.mood for track in five.tracks) == sorted(mood.lower() for mood in moods)
+
+
+def test_an_unknown_mood_folder_is_an_error_that_says_what_is_allowed(tmp_path):
+    touch(tmp_path / "peaceful" / "a.mp3")
+    touch(tmp_path / "groovy" / "a.mp3")
+    with pytest.raises(DataError, match=r"'groovy'.*energetic, peaceful, emotional, party, drive"):
+        read(tmp_path)
+
+
+def test_three_moods_cannot_be_read_as_five(tmp_path):
+    touch(tmp_path / "energetic" / "a.mp3")
+    with pytest.raises(DataError, match="--taxonomy three"):
+        read(tmp_path, taxonomy="five")
+
+
+def test_other_files_are_ignored_and_counted(tmp_path):
+    touch(tmp_path / "peaceful" / "a.mp3")
+    for name in ("readme.txt", "peaceful/cover.jpg", "peaceful/._a.mp3", "notes/plan.txt"):
+        touch(tmp_path / name)
+    touch(tmp_path / ".git" / "song.mp3")
+    library = read(tmp_path)
+    assert [track.name for track in library.tracks] == ["peaceful/a.mp3"]
+    assert library.warnings == ("4 files that are not audio were ignored",)
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: touch(p / "peaceful" / "a.txt")])
+def test_a_folder_without_songs_is_an_error(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(DataError, match=r"no songs found.*a folder per mood"):
+        read(tmp_path)
+
+
+def test_a_path_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="neither a folder nor a CSV"):
+        read(touch(tmp_path / "song.mp3"))
+
+
+def test_soft_labels_where_there_are_none_are_refused(tmp_path):
+    touch(tmp_path / "peaceful" / "a.mp3")
+    with pytest.raises(SettingError, match="--soft-labels"):
+        read(tmp_path, soft_labels=True)
+
+
+# CSV manifest
+
+
+def manifest(folder, text, encoding="utf-8"):
+    path = folder / "songs.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_a_manifest_gives_all_it_knows(tmp_path):
+    path = manifest(
+        tmp_path,
+        "file,mood,artist,album,title,fold,split\n"
+        "sub/a.mp3,Energetic,Ann,Alb,One,2,train\n"
+        f"{tmp_path}/b.mp3,sad,,,,0,VAL\n",
+    )
+    first, second = read(path).tracks
+    assert first.path == tmp_path / "sub" / "a.mp3"
+    assert (first.name, first.mood) == ("sub/a.mp3", "energetic")
+    assert (first.artist, first.album, first.title) == ("Ann", "Alb", "One")
+    assert (first.fold, first.part) == (2, "train")
+    assert (second.name, second.mood, second.artist) == ("b.mp3", "emotional", None)
+    assert (second.fold, second.part) == (0, "validation")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_manifests_of_any_spreadsheet_are_read(tmp_path, delimiter, encoding, newline):
+    lines = (["Mood ", " FILE"], ["calm", "ä.mp3"], ["", ""], [" sad ", ' "b, c; d.mp3"'])
+    if delimiter != "\t":
+        lines[3][1] = '"b, c; d.mp3"'
+    else:
+        lines[3][1] = "b, c; d.mp3"
+    text = newline.join(delimiter.join(line) for line in lines) + newline
+    assert moods_by_name(read(manifest(tmp_path, text, encoding))) == {
+        "ä.mp3": "peaceful",
+        "b, c; d.mp3": "emotional",
+    }
+
+
+def test_wrong_rows_are_named_by_their_number(tmp_path):
+    path = manifest(
+        tmp_path, "file,mood,fold\na.mp3,calm,0\nb.mp3,groovy,0\n,calm,0\nc.mp3,,0\nd,sad,x\n"
+    )
+    with pytest.raises(DataError) as caught:
+        read(path)
+    for part in ("row 3: unknown mood 'groovy'", "row 4: no file", "row 5: no mood", "row 6: fold"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("song,feeling\na,b\n", "columns file and mood are needed"),
+        ("file,mood\n", "lists no songs"),
+        ("file,mood,mood\na,sad,sad\n", "stands there twice"),
+        ("file,mood,split\na.mp3,sad,holdout\n", "split 'holdout'"),
+        ("file,mood,fold\na.mp3,sad,1\nb.mp3,sad,\n", "some songs have a fold, but not b.mp3"),
+        ("file,mood\na.mp3,sad\na.mp3,calm\n", "row 3: a.mp3 is listed before"),
+        ("file,energetic,peaceful\na.mp3,1,0\n", "lack a column emotional"),
+    ],
+)
+def test_manifests_that_cannot_be_used_say_why(tmp_path, text, said):
+    with pytest.raises(DataError, match=said):
+        read(manifest(tmp_path, text))
+
+
+def test_a_manifest_in_another_encoding_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="UTF-8"):
+        read(manifest(tmp_path, "file,mood\nä.mp3,sad\n", "latin-1"))
+
+
+def test_columns_that_are_not_used_are_told(tmp_path):
+    library = read(manifest(tmp_path, "file,mood,artits\na.mp3,sad,Ann\n"))
+    assert library.warnings == ("columns that are not used: artits",)
+
+
+def test_a_song_listed_twice_alike_is_used_once(tmp_path):
+    library = read(manifest(tmp_path, "file,mood\na.mp3,sad\na.mp3,sad\n"))
+    assert len(library.tracks) == 1
+    assert "row 3" in library.warnings[0]
+
+
+def test_soft_labels_become_shares_and_the_largest_is_the_mood(tmp_path):
+    text = "file,energetic,peaceful,emotional,mood,votes\na.mp3,1,2,1,,8\nb.mp3,0.5,0.3,0.2,sad,\n"
+    first, second = read(manifest(tmp_path, text), soft_labels=True).tracks
+    assert (first.mood, first.scores, first.num_votes) == ("peaceful", (0.25, 0.5, 0.25), 8)
+    assert second.mood == "emotional"
+    assert second.scores == pytest.approx((0.5, 0.3, 0.2))
+
+
+def test_soft_labels_of_five_moods_merge_by_their_sum(tmp_path):
+    path = manifest(tmp_path, "file,party,drive,calm,romantic,sad\na.mp3,1,2,3,0,4\n")
+    assert read(path).tracks[0].scores == (0.1, 0.5, 0.4)
+    assert read(path, taxonomy="five").tracks[0].mood == "sad"
+
+
+@pytest.mark.parametrize("values", ["1,x,0", "-1,1,1", "0,0,0", "nan,1,1", "1,,0"])
+def test_soft_labels_that_are_no_shares_are_refused(tmp_path, values):
+    with pytest.raises(DataError, match="row 2: soft label"):
+        read(manifest(tmp_path, f"file,energetic,peaceful,emotional\na.mp3,{values}\n"))
+
+
+def test_backslashes_of_windows_are_understood(tmp_path):
+    song = touch(tmp_path / "sub" / "a.mp3")
+    assert read(manifest(tmp_path, "file,mood\nsub\\a.mp3,sad\n")).tracks[0].path == song
+
+
+# Emotify
+
+COLUMNS = (
+    "track id, genre, amazement, solemnity, tenderness, nostalgia, calmness, power,"
+    " joyful_activation, tension, sadness, mood, liked, disliked, age, gender, mother tongue"
+)
+
+
+def emotify_layout(root, votes):
+    """`votes`: track number -> list of sets of chosen emotions."""
+    names = [name.strip() for name in COLUMNS.split(",")]
+    lines = [COLUMNS]
+    for number, listeners in votes.items():
+        genre = GENRES[(number - 1) // 100]
+        touch(root / "emotifymusic" / genre / f"{(number - 1) % 100 + 1}.mp3")
+        for chosen in listeners:
+            values = [str(int(name in chosen)) for name in names[2:11]]
+            lines.append(",".join([str(number), genre, *values, "3,1,0,30,1,Dutch"]))
+    (root / "data.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_votes_become_moods_as_published(tmp_path):
+    root = emotify_layout(
+        tmp_path,
+        {
+            1: [{"power"}, {"power", "calmness"}],
+            100: [{"calmness", "solemnity"}, {"sadness"}],
+            101: [{"tenderness", "nostalgia", "sadness"}, {"power"}],
+            400: [{"amazement"}, {"tension"}],
+        },
+    )
+    library = read(root)
+    assert library.name == "emotify"
+    assert moods_by_name(library) == {
+        "emotifymusic/classical/1.mp3": "energetic",
+        "emotifymusic/classical/100.mp3": "peaceful",
+        "emotifymusic/rock/1.mp3": "emotional",
+    }
+    assert "emotifymusic/pop/100.mp3" in library.warnings[0]
+    first = library.tracks[0]
+    assert first.scores == pytest.approx((0.5 / 0.75, 0.25 / 0.75, 0))
+    assert (first.num_votes, first.genre, first.artist, first.fold) == (2, "classical", None, None)
+
+
+def test_equal_scores_go_to_the_higher_sum_of_rates():
+    def votes(**counts):
+        zero = {name: 0 for moods in EMOTIONS["three"].values() for name in moods}
+        return Votes(6, zero | counts)
+
+    # One third each: energetic and peaceful from two emotions, emotional from three.
+    tie = votes(power=4, calmness=4, tenderness=2, nostalgia=2, sadness=2)
+    assert label_of(tie, "three")[0] == "emotional"
+    assert label_of(votes(sadness=4, nostalgia=2, power=3), "five")[0] == "sad"
+    assert label_of(votes(), "three") is None
+
+
+def test_songs_outside_of_the_folds_are_left_out_with_a_warning(tmp_path):
+    root = emotify_layout(tmp_path, {1: [{"power"}], 2: [{"power"}]})
+    (root / "folds.csv").write_text("track,artist,album,fold\n2,Ann,Alb,3\n")
+    library = read(root)
+    [track] = library.tracks
+    assert (track.artist, track.album, track.fold) == ("Ann", "Alb", 3)
+    assert "classical/1.mp3" in library.warnings[0]
+
+
+def test_a_table_that_is_not_emotifys_is_an_error(tmp_path):
+    touch(tmp_path / "emotifymusic" / "rock" / "1.mp3")
+    (tmp_path / "data.csv").write_text("track id,genre\n1,rock\n")
+    with pytest.raises(DataError, match="calmness"):
+        read(tmp_path)
+
+
+@needs_emotify
+def test_all_published_songs_have_the_published_moods_and_folds():
+    library = read(EMOTIFY, soft_labels=True)
+    with (EMOTIFY / "folds.csv").open(encoding="utf-8") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert len(library.tracks) == len(rows) == 300
+    for track in library.tracks:
+        row = rows[track.name]
+        assert track.mood == row["mood"]
+        assert track.fold == int(row["fold"])
+        assert track.num_votes == int(row["votes"])
+        assert artist_key(track.artist) == artist_key(row["artist"])
+        assert sum(track.scores) == pytest.approx(1)
+        assert track.scores[library.moods.index(track.mood)] == pytest.approx(max(track.scores))
+
+
+# Demo
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(demo.PACKAGE) is None, reason="the demo clips are not installed"
+)
+def test_the_demo_clips_have_the_moods_of_their_folders():
+    five, three = read(None, taxonomy="five"), read(None)
+    assert len(five.tracks) == len(three.tracks) == 28
+    pairs = {(track.name.split("/")[0], track.mood) for track in five.tracks}
+    assert pairs == {
+        ("happy", "drive"), ("energetic", "party"), ("calm", "calm"), ("tender", "romantic"),
+        ("nostalgic", "sad"),
+    }  # fmt: skip
+    assert {track.mood for track in three.tracks} == {"energetic", "peaceful", "emotional"}
+    assert "not worth quoting" in three.warnings[0]
+    assert demo.PACKAGE not in sys.modules
+
+
+def test_without_the_demo_package_the_error_gives_the_command(monkeypatch):
+    monkeypatch.setattr(demo, "PACKAGE", "a_package_that_is_not_there")
+    with pytest.raises(DependencyError, match=r"pip install 'melodai\[demo\]'"):
+        read(None)
+
+
+# Join
+
+
+def corpus_of(data, tmp_path, **options):
+    return prepare(
+        DataConfig(data=data, cache_dir=tmp_path / "cache", num_decoders=1, **options), 8000
+    )
+
+
+def test_gaps_are_filled_from_the_tags_and_the_data_has_the_last_word(tmp_path):
+    for number in range(6):
+        write_audio(tmp_path / f"{number}.flac", noise(4, number), artist=f"tag{number}", title="T")
+    moods = ("energetic", "peaceful", "emotional") * 2
+    lines = [f"{n}.flac,{mood},{'Given' if n == 0 else ''}" for n, mood in enumerate(moods)]
+    corpus = corpus_of(manifest(tmp_path, "file,mood,artist\n" + "\n".join(lines)), tmp_path)
+    assert [track.artist for track in corpus.tracks] == ["Given", *(f"tag{n}" for n in range(1, 6))]
+    assert {track.title for track in corpus.tracks} == {"T"}
+    assert corpus.classes == (0, 1, 2, 0, 1, 2)
+    assert corpus.seconds == pytest.approx(24)
+    assert len(set(corpus.keys)) == 6
+
+
+def test_files_that_cannot_be_used_are_named_together_and_left_out(mood_folder, tmp_path, caplog):
+    folder = mood_folder()
+    (folder / "peaceful" / "text.mp3").write_text("no music")
+    write_audio(folder / "peaceful" / "short.wav", sine(1))
+    corpus = corpus_of(folder, tmp_path)
+    assert len(corpus.tracks) == len(corpus.entries) == 12
+    [warning] = [text for text in corpus.warnings if "cannot be used" in text]
+    assert "2 of 14 files" in warning
+    assert "peaceful/text.mp3: not an audio file" in warning
+    assert "peaceful/short.wav: 1.0 s long" in warning
+    assert warning in caplog.text
+    assert [failure.path.name for failure in corpus.failures] == ["short.wav", "text.mp3"]
+    with pytest.raises(DataError, match=r"text\.mp3"):
+        corpus_of(folder, tmp_path, strict=True)
+
+
+def test_a_second_copy_with_the_same_mood_is_left_out(mood_folder, tmp_path):
+    folder = mood_folder()
+    song = folder / "peaceful" / "peaceful0.flac"
+    (folder / "peaceful" / "zcopy.flac").write_bytes(song.read_bytes())
+    corpus = corpus_of(folder, tmp_path)
+    assert len(corpus.tracks) == 12
+    assert any("peaceful0.flac = peaceful/zcopy.flac" in text for text in corpus.warnings)
+
+
+def test_one_content_with_two_moods_is_an_error_that_names_both(mood_folder, tmp_path):
+    folder = mood_folder()
+    song = folder / "peaceful" / "peaceful0.flac"
+    (folder / "emotional" / "copy.flac").write_bytes(song.read_bytes())
+    with pytest.raises(DataError, match=r"emotional/copy\.flac = peaceful/peaceful0\.flac"):
+        corpus_of(folder, tmp_path)
+
+
+def test_copies_on_two_sides_of_a_given_split_are_an_error(mood_folder, tmp_path):
+    folder = mood_folder(songs=1)
+    library = read(folder)
+    report = build_cache(
+        [track.path for track in library.tracks], sample_rate=8000, cache_dir=tmp_path / "cache"
+    )
+    copy = replace(library.tracks[0], path=folder / "copy.flac", name="copy.flac", part="test")
+    report.entries[copy.path] = report.entries[library.tracks[0].path]
+    with pytest.raises(DataError, match=r"copy\.flac.*two sides"):
+        join(replace(library, tracks=(*library.tracks, copy)), report, 8000)
+
+
+def test_a_mood_with_too_few_songs_or_artists_is_an_error(mood_folder, tmp_path):
+    corpus = corpus_of(mood_folder(songs=3), tmp_path)
+    peaceful = [n for n, track in enumerate(corpus.tracks) if track.mood == "peaceful"]
+
+    def keep(*indices, artist=None):
+        tracks = tuple(
+            replace(t, artist=artist) if artist and t.mood == "peaceful" else t
+            for n, t in enumerate(corpus.tracks)
+            if n in indices
+        )
+        return replace(corpus, tracks=tracks)
+
+    others = [n for n in range(9) if n not in peaceful]
+    check_enough(keep(*others, *peaceful[:2]))
+    for few in (peaceful[:1], []):
+        with pytest.raises(DataError, match=f"peaceful has {len(few)} songs"):
+            check_enough(keep(*others, *few))
+    with pytest.raises(DataError, match="all 3 songs of the mood peaceful are by Bob"):
+        check_enough(keep(*others, *peaceful, artist="Bob"))
+    with pytest.raises(DataError, match="none of the files"):
+        check_enough(keep())
+
+
+def test_songs_that_cannot_be_used_at_all_end_the_run(tmp_path):
+    for mood in ("energetic", "peaceful", "emotional"):
+        touch(tmp_path / "songs" / mood / "a.mp3")
+    with pytest.raises(MelodaiError, match=r"a\.mp3: the file is empty"):
+        corpus_of(tmp_path / "songs", tmp_path)
+
+
+def test_artists_are_compared_without_case_spaces_and_placeholders():
+    assert artist_key("  The  BEATLES ") == artist_key("the beatles") == "the beatles"
+    assert artist_key("ﬁnch") == artist_key("FINCH")
+    assert artist_key("Ann") != artist_key("Anne")
+    for nobody in (None, "", "  ", "Unknown Artist", "VARIOUS ARTISTS"):
+        assert artist_key(nobody) is None
