@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from melodai.data.tracks import artist_key
 from melodai.evaluation.fingerprint import (
     SAME_RECORDING,
     candidates,
@@ -127,13 +128,11 @@ def find_crossings(
         artists: of each song; None where unknown.
         parts: name of the fold or split of each song; songs not in it are in no part.
     """
-    spelled = {name: name.strip().casefold() for name in artists.values() if name}
-    same = groups_of([(spelled[pair.one], spelled[pair.other]) for pair in spellings])
+    same = groups_of([(artist_key(pair.one), artist_key(pair.other)) for pair in spellings])
     known_as = {spelling: group[0] for group in same for spelling in group}
     songs: dict[str, list[str]] = {}
     for name, artist in artists.items():
-        if artist:
-            key = spelled[artist]
+        if key := artist_key(artist):
             songs.setdefault(known_as.get(key, key), []).append(name)
     found = []
     recordings = groups_of([(pair.one, pair.other) for pair in duplicates])
@@ -167,7 +166,7 @@ def audit_songs(
     duplicates, num_compared, closest = find_duplicates(
         names, read, sample_rate, num_nearest=num_nearest, on_progress=on_progress
     )
-    spellings = find_spellings([artist for artist in artists.values() if artist])
+    spellings = find_spellings([artist for artist in artists.values() if artist_key(artist)])
     return Audit(
         data=data,
         num_tracks=len(names),

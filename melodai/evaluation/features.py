@@ -32,7 +32,7 @@ FEATURES = {
     "spectral_contrast": "Spectral contrast: peaks over valleys [dB]",
 }
 
-# How well each pitch class fits a key: Krumhansl & Kessler, Psychological Review 89 (1982), table 2.
+# How well each pitch class fits a key: C. Krumhansl & E. Kessler, Psychological Review 89 (1982).
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 

@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from melodai.data.tracks import artist_key
 from melodai.errors import DataError
 from melodai.metrics import SMALLEST, pool_by_track
 
@@ -56,7 +57,7 @@ class Predictions:
     def clusters(self) -> np.ndarray:
         """(track,) index of each song's artist; a song without a known artist is its own."""
         keys = [
-            f"artist {artist.strip().casefold()}" if artist.strip() else f"song {name}"
+            f"artist {key}" if (key := artist_key(artist)) else f"song {name}"
             for artist, name in zip(self.artists, self.names, strict=True)
         ]
         return np.unique(keys, return_inverse=True)[1]

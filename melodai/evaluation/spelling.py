@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import combinations
 
+from melodai.data.tracks import artist_key
+
 GUESTS = re.compile(r"\s[(\[]?(?:feat|ft|featuring|with|vs)\b\.?.*$")
 LIKENESS = 0.88  # of names that differ by a slip of the pen
 SHORTEST = 6  # letters: shorter names differ by one letter and are two artists
@@ -21,8 +23,8 @@ class Spelling:
 
 
 def find_spellings(artists: list[str]) -> tuple[Spelling, ...]:
-    """Pairs of different spellings, case apart, that are probably the same artist."""
-    names = sorted({" ".join(artist.split()).casefold(): artist for artist in artists}.values())
+    """Pairs of different spellings (case and spaces apart) that are probably the same artist."""
+    names = sorted({artist_key(artist): artist for artist in artists}.values())
     plain = {name: _plain(name) for name in names}
     without_guests = {name: _plain(GUESTS.sub("", _folded(name))) for name in names}
     found = []

@@ -5,40 +5,28 @@ R. C. Veltkamp, Studying emotion induced by music through a crowdsourcing game, 
 Processing & Management, 2016.
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from melodai.data.emotify import EMOTIONS as EMOTIONS_OF
+from melodai.data.emotify import GENRES, SONGS_PER_GENRE, TIE, song_path
+from melodai.data.manifest import read_table
+from melodai.data.tracks import relative_name
 from melodai.errors import DataError
 from melodai.labels import moods_of
 
 VOTES_FILE = "data.csv"
-SONGS_A_GENRE = 100  # song number = (track id - 1) mod 100 + 1
-TIE = 1e-9
-
 EMOTIONS = (
-    "amazement",
+    "joyful_activation",
+    "power",
+    "calmness",
     "solemnity",
     "tenderness",
     "nostalgia",
-    "calmness",
-    "power",
-    "joyful_activation",
-    "tension",
     "sadness",
 )
-EMOTIONS_OF = {
-    "energetic": ("joyful_activation", "power"),
-    "peaceful": ("calmness", "solemnity"),
-    "emotional": ("tenderness", "nostalgia", "sadness"),
-    "party": ("joyful_activation",),
-    "drive": ("power",),
-    "calm": ("calmness",),
-    "romantic": ("tenderness",),
-    "sad": ("sadness", "nostalgia"),
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,28 +84,23 @@ def read_votes(root: Path) -> Votes:
     path = root / VOTES_FILE
     if not has_votes(root):
         raise DataError(f"{root} has no {VOTES_FILE}: the ceiling needs the votes of listeners")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        columns = [name.strip() for name in next(reader, [])]
-        absent = {"track id", "genre", *EMOTIONS} - set(columns)
-        if absent:
-            raise DataError(f"{path} has no column {min(absent)!r}")
-        rows = [dict(zip(columns, row, strict=False)) for row in reader if row]
+    columns, rows = read_table(path)
+    absent = {"track id", *EMOTIONS} - set(columns)
+    if absent:
+        raise DataError(f"{path} has no column {min(absent)!r}")
     try:
-        keys = [(row["genre"].strip(), int(row["track id"])) for row in rows]
-        choices = np.array([[int(row[name]) for name in EMOTIONS] for row in rows], dtype=np.int64)
-    except (ValueError, KeyError) as error:
+        numbers = np.array([int(row["track id"]) for row in rows])
+        choices = np.array([[int(row[name]) for name in EMOTIONS] for row in rows])
+    except ValueError as error:
         raise DataError(f"{path} holds a row that is no vote: {error}") from error
     if not rows or not np.isin(choices, (0, 1)).all():
         raise DataError(f"{path} must hold votes of 0 and 1")
-    order = sorted(set(keys), key=lambda key: key[1])
-    index = {key: position for position, key in enumerate(order)}
+    if not 1 <= numbers.min() <= numbers.max() <= len(GENRES) * SONGS_PER_GENRE:
+        raise DataError(f"{path} holds a track id that is not from 1 to 400")
+    songs, positions = np.unique(numbers, return_inverse=True)
     return Votes(
-        names=tuple(
-            f"emotifymusic/{genre}/{(number - 1) % SONGS_A_GENRE + 1}.mp3"
-            for genre, number in order
-        ),
-        songs=np.array([index[key] for key in keys]),
+        names=tuple(relative_name(song_path(root, int(number)), root) for number in songs),
+        songs=positions,
         choices=choices,
     )
 
@@ -132,7 +115,8 @@ def mood_scores(rates: np.ndarray, taxonomy: str) -> tuple[np.ndarray, np.ndarra
         means and sums, (song, class) each.
     """
     rows = [
-        [EMOTIONS.index(emotion) for emotion in EMOTIONS_OF[mood]] for mood in moods_of(taxonomy)
+        [EMOTIONS.index(emotion) for emotion in EMOTIONS_OF[taxonomy][mood]]
+        for mood in moods_of(taxonomy)
     ]
     sums = np.stack([rates[:, row].sum(axis=1) for row in rows], axis=1)
     return sums / np.array([len(row) for row in rows]), sums
