@@ -7,6 +7,7 @@ or a concat script that calls itself `.mp3` cannot make the program read other f
 
 import itertools
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
     if not np.isfinite(mono).all():
         raise AudioError("it holds samples that are not finite numbers")
     if mono.size and np.abs(mono).max() > MAX_LEVEL:
-        raise AudioError("its samples are not in the range from -1 to 1")
+        raise AudioError("damaged, or its samples are not in the range from -1 to 1")
     return mono
 
 
@@ -202,7 +203,8 @@ def _to_int16(block: np.ndarray) -> np.ndarray:
 def _check_is_sound(waveform: np.ndarray, sample_rate: int) -> None:
     seconds = len(waveform) / sample_rate
     if seconds < MIN_SECONDS:
-        raise AudioError(f"{seconds:.1f} s long (at least {MIN_SECONDS:g} s are needed)")
+        shown = math.floor(10 * seconds) / 10  # 2.98 s must not read as 3.0 s
+        raise AudioError(f"{shown} s long (at least {MIN_SECONDS:g} s are needed)")
     # Half the range and not the highest value, so that a constant offset counts as silence.
     peak = (int(waveform.max()) - int(waveform.min())) / 2 / 32768
     if peak < 10 ** (SILENCE_DBFS / 20):

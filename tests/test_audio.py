@@ -254,7 +254,7 @@ def test_float_files_in_another_range_are_refused(tmp_path):
     path = tmp_path / "a.wav"
     header = wav_header(bits=32, format_code=3, data_bytes=samples.nbytes)
     path.write_bytes(header + samples.astype("<f4").tobytes())
-    assert reason(path) == "its samples are not in the range from -1 to 1"
+    assert reason(path) == "damaged, or its samples are not in the range from -1 to 1"
 
 
 def test_silence_is_refused_and_a_quiet_song_is_not(tmp_path):

@@ -1,6 +1,5 @@
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -301,7 +300,7 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path, many):
         builder = start(many, cache)
         builder.stdout.readline()
         time.sleep(generator.uniform(0, 0.3))
-        builder.send_signal(signal.SIGKILL)
+        builder.kill()
         builder.communicate()
         time.sleep(0.2)
         complete = len(list(cache.rglob("*.json")))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from melodai.data.loader import TrainingBatches, batch_seed, evaluation_batches, prefetch
+from melodai.data.loader import TrainingBatches, batch_seed, evaluation_batches
+from melodai.data.prefetch import prefetch
 from melodai.data.store import CachedTrack
 from melodai.data.waveforms import CachedWaveforms, DeviceWaveforms
 from melodai.errors import DataError, SettingError

@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 
 from melodai.data.segments import Segment, evaluation_windows, training_window
 from melodai.data.store import CachedTrack
@@ -114,3 +115,30 @@ def test_host_and_device_give_the_same_at_random_places(entries):
 
 def test_only_a_cuda_device_keeps_the_songs():
     assert not DeviceWaveforms.fits([], "cpu", longest_window=None)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_what_the_host_gives(tmp_path):
+    generator = np.random.default_rng(0)
+    entries = []
+    for song in range(8):
+        samples = generator.integers(-30000, 30000, 400_000 + song).astype("<i2")
+        np.save(tmp_path / f"{song}.npy", samples)
+        entries.append(
+            CachedTrack(
+                key=str(song), path=tmp_path / f"{song}.npy", num_samples=len(samples), checksum=0
+            )
+        )
+    assert DeviceWaveforms.fits(entries, "cuda", longest_window=500_000)
+    on_device = DeviceWaveforms(entries, "cuda", longest_window=500_000)
+    segments = [Segment(7, 5, 300_000), Segment(0, 0, 450_000), Segment(3, 400_002, 1)]
+    batch = on_device.gather(segments)
+    assert batch.is_cuda
+    assert torch.equal(batch.cpu(), CachedWaveforms(entries).gather(segments))
+
+
+def test_a_segment_longer_than_promised_never_reaches_the_next_song(entries):
+    _, on_device = both(entries, longest=20)
+    with pytest.raises(AssertionError, match="longest_window"):
+        on_device.gather([Segment(0, 0, 21)])

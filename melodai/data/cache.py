@@ -37,7 +37,11 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class CacheReport:
-    """What became of the files, in the order in which they were given."""
+    """What became of the files, in the order in which they were given.
+
+    Attributes:
+        num_decoded: files that were new or whose entry was damaged.
+    """
 
     entries: dict[Path, CachedTrack]
     failures: tuple[Failure, ...]

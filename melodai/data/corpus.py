@@ -1,6 +1,5 @@
 """The songs of a run: what the data says about them, joined with what decoding them found."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,6 @@ from melodai.data.library import read_library
 from melodai.data.store import CachedTrack
 from melodai.data.tracks import Library, Track, artist_key, listing
 from melodai.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 MIN_SONGS = 2
 MIN_ARTISTS = 2
@@ -27,7 +24,7 @@ class Corpus:
         moods: in class order.
         tracks, entries: of the same songs, in the same order; a track index is a position here.
         failures: files that cannot be used, and why.
-        warnings: sentences for the user (already logged).
+        warnings: sentences for the user.
     """
 
     name: str
@@ -76,8 +73,6 @@ def prepare(
     )
     corpus = join(library, report, sample_rate, strict=config.strict)
     check_enough(corpus)
-    for warning in corpus.warnings:
-        logger.warning("%s", warning)
     return corpus
 
 

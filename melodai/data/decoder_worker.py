@@ -22,6 +22,7 @@ from melodai.errors import AudioError, MelodaiError
 MAX_BYTES = 8 << 30
 ALIVE_SECONDS = 1.0
 ALARM_SECONDS = 120
+WRITE_SECONDS = 100  # a slow or busy disk is not a hanging decoder
 
 
 def main() -> None:
@@ -65,6 +66,7 @@ def process(job: dict, heartbeat: "_Heartbeat") -> dict:
                 decoded = str(error)
             if _identity(path.stat()) != _identity(before):
                 return {"failure": "it changed while it was read"}
+            heartbeat.expect(WRITE_SECONDS)
             _write(store, key, decoded)
     except FileNotFoundError:
         return {"failure": "no such file"}
@@ -90,7 +92,7 @@ def _write(store: Store, key: str, decoded: audio.Decoded | str) -> None:
 class _Heartbeat:
     """Says that the job gets on, at most once a second."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[..., None]) -> None:
         self._say = say
         self._last = 0.0
 
@@ -103,6 +105,11 @@ class _Heartbeat:
     def stop(self) -> None:
         if hasattr(signal, "alarm"):
             signal.alarm(0)
+
+    def expect(self, seconds: int) -> None:
+        """What comes now may take so long."""
+        self.start()
+        self._say("alive", seconds=seconds)
 
     def __call__(self) -> None:
         if time.monotonic() - self._last >= ALIVE_SECONDS:

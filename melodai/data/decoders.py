@@ -3,7 +3,8 @@
 A child is a plain command that reads one JSON job a line and answers in JSON lines:
 
     {"event": "ready"}        once, when it can take jobs
-    {"event": "alive"}        now and then while it gets on with a job
+    {"event": "alive"}        now and then while it gets on with a job; with "seconds" before
+                              something that may take so long
     {"event": "done", ...}    the job's result
 
 No `multiprocessing`: the children import nothing of the user's script, which therefore needs no
@@ -69,7 +70,7 @@ def run_jobs(
                 if waiting or any(other.job is not None for other in children):
                     children.append(_Child(command, events))
                 continue
-            child.deadline = time.monotonic() + stall_seconds
+            child.deadline = time.monotonic() + message.get("seconds", stall_seconds)
             if message["event"] == "alive":
                 continue
             child.job = None

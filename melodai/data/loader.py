@@ -5,8 +5,6 @@ the whole global batch; each process then takes its rows.
 """
 
 import hashlib
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -14,10 +12,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from melodai.data.prefetch import prefetch
 from melodai.data.segments import Segment, evaluation_windows, training_window
 from melodai.errors import SettingError
-
-PREFETCHED = 2
 
 
 class Draw(Protocol):
@@ -191,44 +188,3 @@ def _gather(
         step=step,
         segments=tuple(segments),
     )
-
-
-def prefetch(batches: Iterator[Batch], depth: int = PREFETCHED) -> Iterator[Batch]:
-    """The same batches, made ahead in a thread that ends with this generator.
-
-    An error of the thread is raised here.
-    """
-    ready: queue.Queue[tuple[Batch | None, BaseException | None]] = queue.Queue(depth)
-    is_closed = threading.Event()
-
-    def put(item: tuple[Batch | None, BaseException | None]) -> bool:
-        while not is_closed.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for batch in batches:
-                if not put((batch, None)):
-                    return
-            put((None, None))
-        except BaseException as error:  # noqa: BLE001  it is raised again where it can be handled
-            put((None, error))
-
-    thread = threading.Thread(target=work, daemon=True, name="melodai-loader")
-    thread.start()
-    try:
-        while True:
-            batch, error = ready.get()
-            if error is not None:
-                raise error
-            if batch is None:
-                return
-            yield batch
-    finally:
-        is_closed.set()
-        thread.join()

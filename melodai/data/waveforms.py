@@ -98,6 +98,9 @@ class DeviceWaveforms:
     def gather(self, segments: Sequence[Segment]) -> Tensor:
         """(batch, time) int16 on the device, zero-padded at the end to the longest segment."""
         device = self._samples.device
+        for segment in segments:  # else a row would go on into the next song
+            room = int(self._offsets[segment.track + 1] - self._offsets[segment.track])
+            assert segment.start + segment.num_samples <= room, "longer than longest_window"
         lengths = torch.tensor([segment.num_samples for segment in segments])
         starts = torch.tensor([int(self._offsets[s.track]) + s.start for s in segments])
         longest = int(lengths.max())

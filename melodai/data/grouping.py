@@ -1,0 +1,113 @@
+"""Keeps together what must not be parted, and deals the groups out to folds and validation."""
+
+import random
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from melodai.data.tracks import Track, artist_key
+from melodai.errors import SettingError
+
+VALIDATION_DRAWS = 20
+
+
+def group_of(tracks: Sequence[Track], keys: Sequence[str]) -> list[int]:
+    """Group of each track: tracks of one artist, or of one content, have to stay together."""
+    parents = list(range(len(tracks)))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = index = parents[parents[index]]
+        return index
+
+    first: dict[tuple[str, str], int] = {}
+    for index, (track, key) in enumerate(zip(tracks, keys, strict=True)):
+        for mark in marks(track, key):
+            parents[root(index)] = root(first.setdefault(mark, index))
+    return [root(index) for index in range(len(tracks))]
+
+
+def marks(track: Track, key: str) -> list[tuple[str, str]]:
+    """What two tracks on different sides must not have in common."""
+    artist = artist_key(track.artist)
+    marks = [("song", str(track.path)), ("content", key)]
+    return marks + ([("artist", artist)] if artist else [])
+
+
+def make_folds(
+    tracks: Sequence[Track], groups: Sequence[int], num_folds: int, seed: int
+) -> tuple[int, ...]:
+    """Fold of each track, stratified by mood and whole in their groups.
+
+    Raises:
+        SettingError: there are fewer groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    moods = [track.mood for track in tracks]
+    num_groups, commonest = len(set(groups)), max(Counter(moods).values())
+    if num_folds > min(num_groups, commonest):
+        raise SettingError(
+            f"--num-folds is {num_folds}, but there are only {num_groups} artists "
+            f"(or songs of unknown artists) and at most {commonest} songs of a mood"
+        )
+    folds = [0] * len(tracks)
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    for number, (_, members) in enumerate(_quietly(splitter, moods, groups)):
+        for index in members:
+            folds[index] = number
+    return tuple(folds)
+
+
+def _quietly(splitter, moods: Sequence[str], groups: Sequence[int]) -> Iterator[tuple]:
+    with warnings.catch_warnings():
+        # It warns of moods with fewer songs than folds: some test parts then lack the mood, which
+        # is said where it matters.
+        warnings.simplefilter("ignore", UserWarning)
+        yield from splitter.split(moods, moods, groups)
+
+
+def draw_validation(
+    tracks: Sequence[Track],
+    groups: Sequence[int],
+    candidates: Sequence[int],
+    fraction: float,
+    seed: int,
+) -> set[int]:
+    """Whole groups out of the candidates, close to the fraction of every mood.
+
+    Groups come in random order and are taken when that brings the counts of the moods nearer to
+    their targets; of several such draws the nearest is used. Each mood keeps songs in the rest.
+    """
+    if fraction == 0:
+        return set()
+    members = defaultdict(list)
+    for index in candidates:
+        members[groups[index]].append(index)
+    moods_in = {group: Counter(tracks[i].mood for i in ids) for group, ids in members.items()}
+    left = Counter(tracks[index].mood for index in candidates)
+    # At least one song of each mood, or its validation score would be empty.
+    target = {mood: max(1.0, fraction * count) for mood, count in left.items()}
+    shuffler = random.Random(f"validation {seed}")
+    draws = []
+    for _ in range(VALIDATION_DRAWS):
+        order = sorted(members)
+        shuffler.shuffle(order)
+        draws.append(_fill(target, left, {group: moods_in[group] for group in order}))
+    _, best = min(draws, key=lambda draw: draw[0])
+    return {index for group in best for index in members[group]}
+
+
+def _fill(
+    target: dict[str, float], left: Counter[str], groups: dict[int, Counter[str]]
+) -> tuple[float, list[int]]:
+    """How far from the target it ends (sum of squares), and the groups that were taken."""
+    missing, left, taken = dict(target), Counter(left), []
+    for group, counts in groups.items():
+        gain = sum(missing[mood] ** 2 - (missing[mood] - n) ** 2 for mood, n in counts.items())
+        if gain > 0 and all(left[mood] > n for mood, n in counts.items()):
+            taken.append(group)
+            left -= counts
+            for mood, n in counts.items():
+                missing[mood] -= n
+    return sum(value**2 for value in missing.values()), taken
