@@ -3,7 +3,6 @@
 import os
 import pickle
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,13 +77,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"there is no {path}; give a run folder that holds {path.name}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
+    except (RuntimeError, OSError, pickle.UnpicklingError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a checkpoint of melodai: {reason}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:

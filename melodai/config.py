@@ -257,7 +257,7 @@ class Config:
                 name: kind(**_as_paths(kind, values[name]))
                 for name, kind in get_type_hints(cls).items()
             }
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SettingError(f"not the settings of a run: {error}") from error
         return cls(**sections)
 

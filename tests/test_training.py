@@ -62,7 +62,7 @@ def history(run: Path) -> list[dict[str, str]]:
 
 def test_a_tiny_set_is_overfitted(train, tmp_path):
     result = train(
-        tmp_path / "run", arch="residual", epochs=12, augment=False, dropout=0.0,
+        tmp_path / "run", arch="residual", epochs=10, augment=False, dropout=0.0,
         label_smoothing=0.0, early_stopping=0, segments_per_track=2, learning_rate=3e-4,
     )  # fmt: skip
     last = history(result.run)[-1]
@@ -137,14 +137,14 @@ def test_ctrl_c_in_an_epoch_saves_and_resume_ends_bitwise_equal(
 @pytest.mark.slow
 def test_kills_at_random_moments_and_resumes_end_bitwise_equal(library, cache, tmp_path):
     arguments = ["train", "--data", library, "--cache-dir", cache, "--arch", "residual", *QUICK]
-    arguments += ["--epochs", "6", "--device", "cpu", "--early-stopping", "0"]
+    arguments += ["--epochs", "5", "--device", "cpu", "--early-stopping", "0"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     done = command(*arguments, "--out", whole)
     assert done.returncode == 0, done.stderr
     chance, kills = random.Random(1), 0
     first = [sys.executable, "-m", "melodai.cli.main", *map(str, arguments), "--out", str(cut)]
     again = [sys.executable, "-m", "melodai.cli.main", "train", "--resume", str(cut)]
-    while kills < 4:
+    while kills < 3:
         process = subprocess.Popen(
             again if (cut / "last.pt").exists() else first,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -177,7 +177,7 @@ def torchrun(*arguments: object) -> list[str]:
 
 @pytest.mark.slow
 def test_two_processes_give_the_metrics_and_weights_of_one(train, library, cache, tmp_path):
-    options = dict(epochs=2, learning_rate=1e-4, arch="residual", mixup_alpha=0.0)
+    options = dict(epochs=1, learning_rate=1e-4, arch="residual", mixup_alpha=0.0)
     one = train(tmp_path / "one", **options)
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in options.items()]
     arguments = ["--data", library, "--cache-dir", cache, *QUICK, *flags, "--device", "cpu"]
@@ -190,13 +190,54 @@ def test_two_processes_give_the_metrics_and_weights_of_one(train, library, cache
     assert done.stdout.count("Best epoch") == 1, "one process speaks"
     events = list((tmp_path / "two").glob("events.out.tfevents.*"))
     assert len(events) == 1, "one set of logs"
-    for row, other in zip(history(one.run), history(tmp_path / "two"), strict=True):
-        for key in ("train_loss", "validation_loss"):
-            assert float(row[key]) == pytest.approx(float(other[key]), rel=2e-2), key
-    first, second = weights(one.run), weights(tmp_path / "two")
-    for key in first:
-        difference = (first[key].double() - second[key].double()).abs().mean()
-        assert difference < 1e-3 * (1 + first[key].double().abs().mean()), key
+    # The first epoch: after it, what rounding differs is amplified by Adam, whose first steps have
+    # one size whatever the gradient's, along directions that batch norm makes indifferent.
+    row, other = history(one.run)[0], history(tmp_path / "two")[0]
+    for key in ("train_loss", "validation_loss"):
+        assert float(row[key]) == pytest.approx(float(other[key]), rel=5e-3), key
+    assert row["train_accuracy"] == other["train_accuracy"]
+    split = [(run / "split.csv").read_text() for run in (one.run, tmp_path / "two")]
+    assert split[0] == split[1]
+
+
+GRADIENTS = """
+import sys, torch, torch.distributed as dist
+from melodai.config import FrontEndConfig
+from melodai.models import build_model
+from melodai.training.distributed import average_gradients, process_group, synchronise_batch_norm
+with process_group(torch.device("cpu"), 8) as ranks:
+    torch.manual_seed(0)
+    encoder = build_model(sys.argv[1], 3, frontend=FrontEndConfig(image_size=64)).encoder
+    if ranks.world_size > 1:
+        encoder = synchronise_batch_norm(encoder)
+    # In float64, so that what differs is not rounding.
+    encoder = encoder.double()
+    pictures, targets = torch.randn(8, 1, 64, 64).double(), torch.randn(8, 3).double()
+    torch.manual_seed(1)
+    logits = encoder.train()(pictures[ranks.rows(8)])
+    (logits - targets[ranks.rows(8)]).square().sum(1).mean().backward()
+    average_gradients(encoder)
+    if ranks.is_first:
+        gradients = {name: p.grad for name, p in encoder.named_parameters()}
+        torch.save([gradients, dict(encoder.named_buffers())], sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["advanced", "residual"])
+def test_two_processes_have_the_gradients_and_statistics_of_one(arch, tmp_path):
+    script = tmp_path / "gradients.py"
+    script.write_text(GRADIENTS)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launcher += ["--master-port", str(20000 + os.getpid() % 20000)]
+    for command, name in (([sys.executable], "one"), (launcher, "two")):
+        subprocess.run([*command, str(script), arch, str(tmp_path / name)], check=True, timeout=120)
+    one, two = torch.load(tmp_path / "one"), torch.load(tmp_path / "two")
+    for first, second in zip(one, two, strict=True):
+        assert first.keys() == second.keys()
+        for key, value in first.items():
+            scale = value.double().abs().max().item() + 1
+            assert (value - second[key]).abs().max().item() < 1e-9 * scale, key
 
 
 @pytest.mark.slow

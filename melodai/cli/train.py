@@ -9,7 +9,7 @@ import typer
 
 from melodai.cli.options import with_config_options
 from melodai.config import Config
-from melodai.errors import SettingError
+from melodai.errors import RankFailedError, SettingError
 from melodai.presets import PRESETS, preset
 
 EPILOG = """\
@@ -79,6 +79,8 @@ def _report(resume: Path | None, options: dict[str, Any], config: Config | None 
     except Interrupted as interrupt:
         monitor.print(f"{interrupt}; saved. Go on with:  melodai-train --resume {run}")
         raise
+    except RankFailedError as error:
+        raise RankFailedError(f"{error}. Go on with:  melodai-train --resume {run}") from error
     monitor.result(result)
 
 

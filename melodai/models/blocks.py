@@ -28,12 +28,16 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.probability == 0:
             return x
-        if not (dist.is_available() and dist.is_initialized()):
-            return F.dropout(x, self.probability)
-        rank, batch = dist.get_rank(), x.shape[0]
-        whole = x.new_empty((dist.get_world_size() * batch, *x.shape[1:]))
-        keep = whole.bernoulli_(1 - self.probability)[rank * batch : (rank + 1) * batch]
-        return x * keep / (1 - self.probability)
+        rank, world_size, batch = 0, 1, x.shape[0]
+        if dist.is_available() and dist.is_initialized():
+            rank, world_size = dist.get_rank(), dist.get_world_size()
+        channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        keep = torch.empty(
+            (world_size * batch, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout
+        )
+        keep.bernoulli_(1 - self.probability)
+        return x * keep[rank * batch : (rank + 1) * batch] / (1 - self.probability)
 
 
 class ConvBlock(nn.Sequential):

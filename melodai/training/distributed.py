@@ -90,7 +90,7 @@ class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or not dist.is_initialized():
             return super().forward(input)
-        x = input.float()
+        x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
         axes = [axis for axis in range(x.dim()) if axis != 1]
         world_size = dist.get_world_size()
         count = world_size * x.numel() // x.shape[1]
