@@ -178,7 +178,7 @@ class TrainingConfig(_Checked):
     learning_rate: float = option(1e-3, "Learning rate at the start (after warm-up).", minimum=0.0)
     weight_decay: float = option(0.0, "Weight decay.", minimum=0.0)
     schedule: str = option(
-        "plateau", "Learning rate: halved on a plateau of the validation loss, or warm-up and cosine.",
+        "plateau", "Halve the rate on a plateau of the validation loss, or warm-up and cosine.",
         choices=("plateau", "cosine"),
     )  # fmt: skip
     plateau_patience: int = option(

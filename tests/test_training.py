@@ -230,8 +230,8 @@ def test_two_processes_have_the_gradients_and_statistics_of_one(arch, tmp_path):
     script.write_text(GRADIENTS)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launcher += ["--master-port", str(20000 + os.getpid() % 20000)]
-    for command, name in (([sys.executable], "one"), (launcher, "two")):
-        subprocess.run([*command, str(script), arch, str(tmp_path / name)], check=True, timeout=120)
+    for start, name in (([sys.executable], "one"), (launcher, "two")):
+        subprocess.run([*start, str(script), arch, str(tmp_path / name)], check=True, timeout=120)
     one, two = torch.load(tmp_path / "one"), torch.load(tmp_path / "two")
     for first, second in zip(one, two, strict=True):
         assert first.keys() == second.keys()
