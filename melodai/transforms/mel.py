@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,8 +25,9 @@ SILENCE = 1e-20  # an example whose strongest band is below this is empty
 # and a filter bank (1 MB each at 128 x 2048) stay in the core's cache, which is what makes it fast.
 FRAMES_AT_ONCE = 128
 FRAMES_PER_PIECE = 1024
-# Mel bands are multiplied in groups, each with the part of the spectrum its triangles cover.
-BANDS_AT_ONCE = 16
+# Mel bands are multiplied in groups, each with the part of the spectrum its triangles cover. Fewer
+# groups multiply more zeros, more groups are more calls.
+WEIGHTS_AT_ONCE = 3300
 # On a device the examples of a batch are taken together as far as their spectra fit in this.
 BYTES_AT_ONCE = 1 << 29
 
@@ -57,6 +59,25 @@ class _Group(NamedTuple):
         low = min(num_bins, max(0, math.floor(self.low / ratio)))
         high = min(num_bins, math.ceil(self.high / ratio) + 1)
         return slice(2 * low, 2 * high)
+
+
+class _Scratch(NamedTuple):
+    """Memory for a few frames, and all views of it: each call of torch made while other threads
+    want to make theirs costs more than itself.
+
+    Attributes:
+        frames: `(frame, n_fft)`.
+        spectrum: complex `(frame, bin)`.
+        values: the same memory as `(frame, 2 * bin)`.
+        power: `(mel, frame)`.
+        products: of each group of bands, weights, values and where their product goes.
+    """
+
+    frames: Tensor
+    spectrum: Tensor
+    values: Tensor
+    power: Tensor
+    products: list[tuple[Tensor, Tensor, Tensor]]
 
 
 class LogMel(nn.Module):
@@ -102,12 +123,7 @@ class LogMel(nn.Module):
         self.sample_rate, self.n_fft, self.hop_length = sample_rate, n_fft, hop_length
         self.n_mels, self.image_size = n_mels, image_size
         edges = mel_edges(n_mels, f_min, f_max)
-        bins = edges * n_fft / sample_rate
-        self._groups = [
-            _Group(slice(first, last), float(bins[first]), float(bins[last + 1]))
-            for first in range(0, n_mels, BANDS_AT_ONCE)
-            for last in [min(first + BANDS_AT_ONCE, n_mels)]
-        ]
+        self._groups = _grouped(edges * n_fft / sample_rate)
         frequencies = torch.arange(n_fft // 2 + 1).double() * sample_rate / n_fft
         rows = triangle_weights(torch.tensor([n_mels]), n_mels, image_size)[0].T
         self._buffer("window", torch.hann_window(n_fft, dtype=torch.float64))
@@ -217,23 +233,32 @@ class LogMel(nn.Module):
 
     def _fill_power(self, power: Tensor, samples: Tensor, bank: Tensor, ratio: float) -> None:
         """Fills in `(mel, frame)` from the samples under these frames, by a doubled bank."""
-        num_bins = self.n_fft // 2 + 1
-        frames = torch.empty(FRAMES_AT_ONCE, self.n_fft)
-        spectrum = torch.empty(FRAMES_AT_ONCE, num_bins, dtype=torch.complex64)
-        groups = [(group.rows, group.columns(ratio, num_bins)) for group in self._groups]
-        for windows, target in zip(
-            samples.unfold(0, self.n_fft, self.hop_length).split(FRAMES_AT_ONCE),
-            power.split(FRAMES_AT_ONCE, dim=1),
-            strict=True,
-        ):
-            count = len(windows)
-            torch.mul(windows, self.window, out=frames[:count])
-            torch.fft.rfft(frames[:count], out=spectrum[:count])
+        windows = samples.unfold(0, self.n_fft, self.hop_length).split(FRAMES_AT_ONCE)
+        scratch = self._scratch(len(windows[0]), bank, ratio)
+        for window, target in zip(windows, power.split(FRAMES_AT_ONCE, dim=1), strict=True):
+            if len(window) != len(scratch.frames):  # the last ones
+                scratch = self._scratch(len(window), bank, ratio)
+            torch.mul(window, self.window, out=scratch.frames)
+            torch.fft.rfft(scratch.frames, out=scratch.spectrum)
             # re² and im² are added up by the product with a bank that holds each weight twice.
-            squares = torch.view_as_real(spectrum[:count]).flatten(1).square_()
-            for rows, columns in groups:
-                if columns.start < columns.stop:
-                    torch.mm(bank[rows, columns], squares[:, columns].T, out=target[rows])
+            scratch.values.square_()
+            for weights, values, product in scratch.products:
+                torch.mm(weights, values, out=product)
+            target.copy_(scratch.power)
+
+    def _scratch(self, num_frames: int, bank: Tensor, ratio: float) -> "_Scratch":
+        num_bins = self.n_fft // 2 + 1
+        frames = torch.empty(num_frames, self.n_fft)
+        spectrum = torch.empty(num_frames, num_bins, dtype=torch.complex64)
+        values = torch.view_as_real(spectrum).flatten(1)
+        power = torch.zeros(self.n_mels, num_frames)
+        spans = [(group.rows, group.columns(ratio, num_bins)) for group in self._groups]
+        products = [
+            (bank[rows, columns], values[:, columns].T, power[rows])
+            for rows, columns in spans
+            if columns.start < columns.stop
+        ]
+        return _Scratch(frames, spectrum, values, power, products)
 
     def _pictures_one_by_one(self, power: Tensor, num_samples: Tensor | None) -> Tensor:
         batch, _, count = power.shape
@@ -287,6 +312,18 @@ class LogMel(nn.Module):
         counts = self.num_frames(num_samples)
         weights = triangle_weights(counts, values.shape[2], self.image_size)
         return (self.rows @ (values @ weights))[:, None]
+
+
+def _grouped(corners: np.ndarray) -> list[_Group]:
+    """Divides mel bands with these corners, in bins, into groups of about as many weights."""
+    groups, first, num_mels = [], 0, len(corners) - 2
+    for last in range(1, num_mels + 1):
+        num_weights = (last - first) * (corners[last + 1] - corners[first])
+        if num_weights > WEIGHTS_AT_ONCE or last == num_mels:
+            low, high = float(corners[first]), float(corners[last + 1])
+            groups.append(_Group(slice(first, last), low, high))
+            first = last
+    return groups
 
 
 def _relative_decibels(power: Tensor) -> Tensor:

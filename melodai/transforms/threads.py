@@ -34,12 +34,15 @@ def _alone(work: Callable[[Item], Result], item: Item) -> Result:
 # The process id is part of the key because threads do not survive a fork.
 @functools.lru_cache(maxsize=2)
 def _pool(num_threads: int, process: int) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(
-        num_threads, "melodai", initializer=torch.set_num_threads, initargs=(1,)
-    )
+    pool = ThreadPoolExecutor(num_threads, "melodai", initializer=_keep_to_one_core)
     # A thread's own number is also what threads born later start with: once all of these have
     # theirs, it is put back.
     all_here = threading.Barrier(num_threads)
     list(pool.map(lambda _: all_here.wait(), range(num_threads)))
     torch.set_num_threads(num_threads)
     return pool
+
+
+def _keep_to_one_core() -> None:
+    torch.get_num_threads()  # a thread takes over the common number when it first asks for it
+    torch.set_num_threads(1)
