@@ -6,6 +6,7 @@ their own signature needs a default they refer to the class attribute (`FrontEnd
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -243,6 +244,15 @@ class Config:
     def to_json(self) -> str:
         """The settings as indented JSON, paths as text."""
         return json.dumps(dataclasses.asdict(self), indent=2, default=str) + "\n"
+
+    def hash(self) -> str:
+        """Twelve digits, the same for runs that should come out the same, wherever they lie."""
+        run = dataclasses.replace(self.run, out=None)
+        data = dataclasses.replace(
+            self.data, data=None, cache_dir=None, num_decoders=None, strict=False
+        )
+        same = dataclasses.replace(self, run=run, data=data)
+        return hashlib.sha256(same.to_json().encode()).hexdigest()[:12]
 
     @classmethod
     def from_json(cls, text: str) -> "Config":

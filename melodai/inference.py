@@ -1,35 +1,34 @@
 """Windows of songs through a model: the one way to look at music outside training."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from melodai.data.loader import Waveforms, evaluation_batches
 from melodai.models import MoodModel
 
 
-class SegmentBatch(Protocol):
-    """Windows of some songs: int16 `(batch, time)`, zero-padded, and how long each really is."""
-
-    waveform: Tensor
-    num_samples: Tensor
-
-
 @dataclass(frozen=True)
-class SegmentOutputs:
-    """What a model says of each window, on the CPU, in the order of the windows.
+class SongOutputs:
+    """What a model says of each window of some songs, on the CPU, in the order of the songs.
 
     Attributes:
         logits: `(segment, class)`.
-        embeddings: `(segment, embedding_size)`.
+        embeddings: `(segment, embedding_size)`, before the last layer.
+        places: `(segment,)` int64, position of the window's song among those that were asked for.
+        starts, lengths: `(segment,)` int64, in samples.
     """
 
     logits: Tensor
     embeddings: Tensor
+    places: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
 
     def probabilities(self) -> Tensor:
         """`(segment, class)`, each row sums to 1."""
@@ -48,22 +47,39 @@ def network_precision(device: torch.device, precision: str) -> AbstractContextMa
 
 
 @torch.inference_mode()
-def infer(
-    model: MoodModel, batches: Iterable[SegmentBatch], device: torch.device, precision: str
-) -> SegmentOutputs:
-    """Logits and embeddings of every window; the model is left in evaluation mode."""
+def infer_songs(
+    model: MoodModel,
+    waveforms: Waveforms,
+    tracks: Sequence[int],
+    *,
+    segment_samples: int | None,
+    batch_size: int,
+    device: torch.device,
+    precision: str,
+) -> SongOutputs:
+    """Every window of every song through the model, which is left in evaluation mode.
+
+    Args:
+        waveforms: where the samples come from.
+        tracks: indices of songs there.
+        segment_samples: length of a window; None is the whole song.
+    """
     model.eval()
-    logits, embeddings = [], []
-    for batch in batches:
+    place = {track: position for position, track in enumerate(tracks)}
+    logits = [torch.zeros(0, len(model.moods))]
+    embeddings = [torch.zeros(0, model.encoder.embedding_size)]
+    windows = []
+    for batch in evaluation_batches(
+        waveforms, tracks, segment_samples=segment_samples, batch_size=batch_size
+    ):
         features = model.frontend(to_float(batch.waveform, device), batch.num_samples.to(device))
         with network_precision(device, precision):
             embedding = model.encoder.embed(features)
-            logits.append(model.encoder.classifier(embedding).float())
-        embeddings.append(embedding.float())
-    if not logits:
-        size = model.encoder.embedding_size
-        return SegmentOutputs(torch.zeros(0, len(model.moods)), torch.zeros(0, size))
-    return SegmentOutputs(torch.cat(logits).cpu(), torch.cat(embeddings).cpu())
+            logits.append(model.encoder.classifier(embedding).float().cpu())
+        embeddings.append(embedding.float().cpu())
+        windows += [(place[s.track], s.start, s.num_samples) for s in batch.segments]
+    columns = np.array(windows, np.int64).reshape(-1, 3).T
+    return SongOutputs(torch.cat(logits), torch.cat(embeddings), *columns)
 
 
 def gather_rows(rows: Tensor, indices: Tensor, num_rows: int) -> Tensor:

@@ -36,6 +36,9 @@ def _train(
         None, "--preset", metavar="[" + "|".join(PRESETS) + "]",
         help="Settings to start from.  [default: default; without --data: demo]",
     ),
+    cv: bool = typer.Option(
+        False, "--cv", help="Cross-validate: every fold once, in --out; again to go on with it."
+    ),
     list_archs: bool = typer.Option(
         False, "--list-archs", help="List the networks and stop; with -v, all about them."
     ),
@@ -59,7 +62,11 @@ def _train(
         _report(resume, options)
         return
     base = preset(preset_name or ("default" if "data" in options else "demo"))
-    _report(None, options, base.with_options(**options))
+    config = base.with_options(**options)
+    if cv:
+        _cross_validate(config)
+    else:
+        _report(None, options, config)
 
 
 def _report(resume: Path | None, options: dict[str, Any], config: Config | None = None) -> None:
@@ -82,6 +89,23 @@ def _report(resume: Path | None, options: dict[str, Any], config: Config | None 
     except RankFailedError as error:
         raise RankFailedError(f"{error}. Go on with:  melodai-train --resume {run}") from error
     monitor.result(result)
+
+
+def _cross_validate(config: Config) -> None:
+    """Every fold, and the scores of all songs together."""
+    from melodai.cli.evaluate import print_scores
+    from melodai.cli.progress import ProgressMonitor
+    from melodai.cross_validation import cross_validate
+    from melodai.training.interrupt import Interrupted
+
+    monitor = ProgressMonitor()
+    try:
+        result = cross_validate(config, monitor)
+    except Interrupted as interrupt:
+        monitor.print(f"{interrupt}; saved. The same command goes on with it.")
+        raise
+    print_scores(result.evaluation)
+    monitor.print(f"Results:  {result.run}  (evaluation.json, predictions.csv, predictions.npz)")
 
 
 def _list_archs(verbose: bool) -> None:

@@ -19,6 +19,11 @@ class Segment(NamedTuple):
     num_samples: int
 
 
+def samples_of(segment_seconds: float | str, sample_rate: int) -> int | None:
+    """Length of a segment in samples; None for "full", the whole song."""
+    return None if segment_seconds == "full" else round(segment_seconds * sample_rate)
+
+
 def evaluation_windows(num_samples: int, segment_samples: int | None) -> list[tuple[int, int]]:
     """Windows (start, length) over a whole song, the same every time.
 

@@ -1,7 +1,6 @@
 """One training run: from settings to a run folder."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import time
@@ -126,12 +125,17 @@ def _train(config: Config, run: Path, monitor: Monitor, *, resume: bool) -> Trai
                 logger.close()
 
 
+def sample_rate_of(config: Config) -> int:
+    """What the network wants to hear, in Hz; `auto` stands for networks with our front end."""
+    if config.model.arch == AUTO:
+        return config.frontend.sample_rate
+    moods = moods_of(config.data.taxonomy)
+    return build_model(config.model.arch, moods, frontend=config.frontend).sample_rate
+
+
 def _prepare(config: Config, monitor: Monitor, ranks: Ranks) -> Corpus:
     """Decodes, on the first process; the others then find everything in the cache."""
-    sample_rate = config.frontend.sample_rate
-    if config.model.arch != AUTO:
-        moods = moods_of(config.data.taxonomy)
-        sample_rate = build_model(config.model.arch, moods, frontend=config.frontend).sample_rate
+    sample_rate = sample_rate_of(config)
     if not ranks.is_first:
         torch.distributed.barrier()
     corpus = prepare(
@@ -199,7 +203,7 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
         "best_epoch": best.epoch,
         "seconds": round(trainer.progress.seconds, 1),
         "validation": dataclasses.asdict(scores),
-        "config_hash": config_hash(trainer.config),
+        "config_hash": trainer.config.hash(),
         "seed": trainer.config.training.seed,
         "versions": versions(),
     }
@@ -223,9 +227,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def config_hash(config: Config) -> str:
-    """Twelve digits that are the same for runs that should come out the same."""
-    same_result = dataclasses.replace(config, run=dataclasses.replace(config.run, out=None))
-    return hashlib.sha256(same_result.to_json().encode()).hexdigest()[:12]

@@ -52,9 +52,9 @@ def _log_embedding(trainer: Trainer, logger: RunLogger) -> None:
     """Each training and validation song as the mean of its windows' embeddings."""
     split, corpus = trainer.split, trainer.corpus
     tracks = [*split.validation, *split.train][:MOST_POINTS]
-    outputs, places = trainer.song_outputs(trainer.model, tracks)
-    predicted = pool_by_track(outputs.probabilities().numpy(), places, len(tracks)).argmax(1)
-    where = torch.from_numpy(places)
+    outputs = trainer.song_outputs(trainer.model, tracks)
+    predicted = pool_by_track(outputs.probabilities(), outputs.places, len(tracks)).argmax(1)
+    where = torch.from_numpy(outputs.places)
     total = torch.zeros(len(tracks), outputs.embeddings.shape[1])
     total.index_add_(0, where, outputs.embeddings)
     embeddings = total / torch.bincount(where, minlength=len(tracks))[:, None]

@@ -7,7 +7,7 @@ was not, and two processes see the batches that one would.
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,18 @@ from torch import Tensor, nn
 from melodai.checkpoint import BEST, LAST, model_state, save_checkpoint
 from melodai.config import Config
 from melodai.data.corpus import Corpus
-from melodai.data.loader import Batch, TrainingBatches, batch_seed, evaluation_batches
+from melodai.data.loader import Batch, TrainingBatches, batch_seed
+from melodai.data.segments import samples_of
 from melodai.data.splits import Split
 from melodai.data.waveforms import CachedWaveforms, DeviceWaveforms
 from melodai.errors import NonFiniteLossError
-from melodai.inference import SegmentOutputs, gather_rows, infer, network_precision, to_float
+from melodai.inference import (
+    SongOutputs,
+    gather_rows,
+    infer_songs,
+    network_precision,
+    to_float,
+)
 from melodai.metrics import MoodMetrics, MoodScores, pool_by_track, scores_of_confusion
 from melodai.models import MoodModel
 from melodai.training.average import WeightAverage
@@ -157,8 +164,7 @@ class Trainer:
     @property
     def segment_samples(self) -> int | None:
         """Length of a segment; None for whole songs."""
-        seconds = self.config.data.segment_seconds
-        return None if seconds == "full" else round(seconds * self.model.sample_rate)
+        return samples_of(self.config.data.segment_seconds, self.model.sample_rate)
 
     def train_epoch(self, logger: RunLogger | None) -> tuple[MoodScores, float]:
         """The rest of the present epoch; returns its scores and the seconds spent waiting."""
@@ -260,31 +266,17 @@ class Trainer:
     def song_probabilities(self, tracks: Sequence[int]) -> np.ndarray:
         """`(track, class)`, in the order of `tracks`, computed by all processes together."""
         own = torch.arange(self.ranks.rank, len(tracks), self.ranks.world_size)
-        outputs, places = self.song_outputs(self.evaluated_network, [tracks[i] for i in own])
-        probabilities = pool_by_track(outputs.probabilities().numpy(), places, len(own))
+        outputs = self.song_outputs(self.evaluated_network, [tracks[i] for i in own])
+        probabilities = pool_by_track(outputs.probabilities(), outputs.places, len(own))
         return gather_rows(torch.from_numpy(probabilities), own, len(tracks)).numpy()
 
-    def song_outputs(
-        self, model: MoodModel, tracks: Sequence[int]
-    ) -> tuple[SegmentOutputs, np.ndarray]:
-        """What the model says of each window of the songs, and `(segment,)` whose it is.
-
-        The second counts positions in `tracks`.
-        """
-        batches = evaluation_batches(
-            self.waveforms, tracks, segment_samples=self.segment_samples,
-            batch_size=self.config.training.batch_size,
+    def song_outputs(self, model: MoodModel, tracks: Sequence[int]) -> SongOutputs:
+        """What the model says of each window of the songs."""
+        return infer_songs(
+            model, self.waveforms, tracks, segment_samples=self.segment_samples,
+            batch_size=self.config.training.batch_size, device=self.device,
+            precision=self.config.run.precision,
         )  # fmt: skip
-        place = {track: position for position, track in enumerate(tracks)}
-        places: list[int] = []
-
-        def noted() -> Iterator[Batch]:
-            for batch in batches:
-                places.extend(place[track] for track in batch.track.tolist())
-                yield batch
-
-        outputs = infer(model, noted(), self.device, self.config.run.precision)
-        return outputs, np.array(places, np.int64)
 
     def scores_of(self, probabilities: np.ndarray, tracks: Sequence[int]) -> MoodScores:
         """Scores of songs, with the loss that training uses."""
