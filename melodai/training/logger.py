@@ -69,10 +69,6 @@ class RunLogger:
             metadata_header=["mood", "predicted", "part", "name"],
         )  # fmt: skip
 
-    def text(self, tag: str, markdown: str) -> None:
-        """A page of the text tab."""
-        self._writer.add_text(tag, markdown, 0)
-
     def hyperparameters(self, settings: Mapping[str, object], metrics: Mapping[str, float]) -> None:
         """The hparams tab, in this run's own file: `add_hparams` would make a second run of it."""
         plain = {

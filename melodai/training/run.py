@@ -211,9 +211,16 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
         replace_text(run / "metrics.json", json.dumps(_without_nan(metrics), indent=2) + "\n")
     if logger is not None:
         sections = dataclasses.asdict(trainer.config)
-        settings = {k: v for section in sections.values() for k, v in section.items()}
+        settings = {
+            name: value
+            for section, values in sections.items()
+            for name, value in values.items()
+            if section != "run" and name not in {"data", "cache_dir", "num_decoders", "strict"}
+        }
         final = {"accuracy": scores.accuracy, "macro_f1": scores.macro_f1, "loss": scores.loss}
-        logger.hyperparameters({**settings, "arch": trainer.arch}, final)
+        logger.hyperparameters(
+            {"data": trainer.corpus.name, **settings, "arch": trainer.arch}, final
+        )
     return TrainingResult(
         run=run, arch=trainer.arch, epochs=len(trainer.progress.history),
         best_epoch=best.epoch, metrics=metrics,
