@@ -30,6 +30,8 @@ def test_two_spellings_of_an_artist_are_found(one, other):
     [
         ["Queen", "Queens"],
         ["Artist 7", "Artist 8"],
+        ["Artist number a", "Artist number b"],
+        ["James Blake", "James Black"],
         ["Ann Lee", "Bob Lee"],
         ["Nick Drake", "Nick Cave"],
         ["The The", "The Who"],

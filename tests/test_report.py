@@ -8,11 +8,19 @@ import wave
 import numpy as np
 import pytest
 
+from melodai.errors import DataError
 from melodai.evaluation.ceiling import Ceiling, shortcuts
 from melodai.evaluation.predictions import make_predictions
 from melodai.evaluation.summary import evaluate
-from melodai.report import ReportedRun, markdown_table, write_report
-from melodai.report_page import timeline
+from melodai.report import (
+    ReportedRun,
+    draw_figures,
+    markdown_table,
+    read_run,
+    run_report,
+    write_report,
+)
+from melodai.report.page import timeline
 
 MOODS = ("energetic", "peaceful", "emotional")
 NASTY = '<script>alert("x")</script> & "quotes" \'s'
@@ -53,7 +61,9 @@ def report(tmp_path_factory):
         data="made up", moods=MOODS, num_tracks=24, num_votes=0, halves=None, resampled=None,
         one_listener=None, shortcuts=lines,
     )  # fmt: skip
-    page, table = write_report(runs, folder / "out" / "report.html", ceiling=ceiling)
+    page, table = write_report(
+        runs, folder / "out" / "report.html", ceiling=ceiling, num_resamples=30
+    )
     return page, table, runs, ceiling
 
 
@@ -122,3 +132,21 @@ def test_a_browser_sorts_searches_and_plays(report, tmp_path):
     )  # fmt: skip
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     assert title == "true true 24 1 song 01 plays 1"
+
+
+def test_a_stored_run_is_reported_and_drawn_as_it_was_evaluated(report, tmp_path):
+    run = report[2][0]
+    folder = tmp_path / "my run"
+    folder.mkdir()
+    run.predictions.pooled_by("max").at_temperatures(2.0, 1.0).save(folder / "predictions.npz")
+    read = read_run(folder, num_resamples=20)
+    assert read.name == "my run" and read.history is None
+    assert read.evaluation.pooling == "max" and (read.predictions.temperatures == 2).all()
+    page, _ = run_report([folder], tmp_path / "report.html", names=["two"], num_resamples=20)
+    assert "<h2>two</h2>" in page.read_text("utf-8")
+    drawn = draw_figures(read.evaluation, read.predictions, folder / "history.csv", tmp_path)
+    names = {path.name for path in drawn}
+    assert names == {"moods.png", "confusion.png", "reliability.png", "risk_coverage.png"}
+    assert all(path.is_file() for path in drawn)
+    with pytest.raises(DataError, match="holds no predictions"):
+        run_report([tmp_path / "none"], tmp_path / "report.html")

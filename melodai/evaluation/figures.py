@@ -53,6 +53,24 @@ def about(predictions: Predictions) -> str:
     )
 
 
+def run_figures(
+    predictions: Predictions,
+    intervals: Mapping[str, Interval],
+    name: str,
+    history: Path | None = None,
+    human: Agreement | None = None,
+) -> dict[str, Figure]:
+    """The figures of one run by their kind; training curves where there is a history."""
+    drawn = {
+        "moods": mood_bars_figure(predictions, intervals, human),
+        "confusion": confusion_figure(predictions),
+        "reliability": reliability_figure(predictions),
+    }
+    if history is not None:
+        drawn["training"] = history_figure(history, f"{predictions.data}, {name}")
+    return drawn
+
+
 def confusion_figure(predictions: Predictions) -> Figure:
     """Confusion matrix of the songs: counts, and shares of each true mood as colour."""
     counts = confusion(predictions.calibrated, predictions.labels)

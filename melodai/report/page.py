@@ -129,7 +129,7 @@ def timeline(
     starts, lengths, shares = starts[order], lengths[order], probabilities[order]
     ends = np.append(starts[1:], starts[-1] + lengths[-1])
     begin, total = starts[0], max(ends[-1] - starts[0], 1e-6)
-    width, height = 240, 34
+    width, height = 200, 34
     bars = []
     for start, end, row in zip(starts, ends, shares, strict=True):
         left = (start - begin) / total * width

@@ -1,10 +1,7 @@
-"""One page about one or more runs, from what is stored of them: HTML for people, Markdown for text.
-
-The page is a single file; only the songs, where they are still there, are played from their place.
-"""
+"""Sections of the report: tables of runs, moods and songs, and the figures of a run."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -12,15 +9,14 @@ from urllib.parse import quote
 
 import numpy as np
 
-from melodai import report_page as html
 from melodai.evaluation import figures
 from melodai.evaluation.ceiling import Ceiling
-from melodai.evaluation.intervals import Comparison, Interval, compare_runs
+from melodai.evaluation.intervals import Comparison, Interval
 from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.summary import Evaluation
+from melodai.report import page as html
 
 MAIN_SCORES = ("accuracy", "balanced accuracy", "macro F1", "log-loss", "Brier", "ECE", "AURC")
-TABLE_SCORES = ("accuracy", "macro F1", "log-loss", "ECE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,82 +29,12 @@ class ReportedRun:
     history: Path | None = None
 
 
-def write_report(
-    runs: Sequence[ReportedRun],
-    out: Path,
-    *,
-    ceiling: Ceiling | None = None,
-    random: np.random.Generator | None = None,
-) -> tuple[Path, Path]:
-    """Writes the page to `out` and the table beside it as Markdown; returns both paths.
-
-    With several runs the others are held against the first by a paired test.
-    """
-    random = random or np.random.default_rng(0)
-    first = runs[0].predictions
-    comparisons = {
-        run.name: compare_runs(run.predictions, first, random=random)
-        for run in runs[1:]
-        if np.intersect1d(run.predictions.names, first.names).size
-    }
-    sections = [
-        "<h2>Runs</h2>",
-        '<p class="about">Below each score: its 95 % interval, from a bootstrap over artists.</p>',
-        _runs_table(runs),
-        _against_table(runs[0].name, comparisons),
-        html.picture(
-            figures.comparison_figure(
-                {run.name: run.evaluation.tracks for run in runs}, figures.about(first), ceiling
-            ),
-            "scores of the runs with intervals, shortcuts and ceiling",
-        ),
-        html.picture(
-            figures.risk_coverage_figure({run.name: run.predictions for run in runs}),
-            "accuracy over the share of songs answered",
-        ),
-        *(_run_section(run, index, out, ceiling) for index, run in enumerate(runs)),
-    ]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    page = html.page("melodai report", figures.about(first), "\n".join(sections))
-    out.write_text(page, encoding="utf-8")
-    markdown = out.with_suffix(".md")
-    markdown.write_text(markdown_table(runs, ceiling), encoding="utf-8")
-    return out, markdown
-
-
-def markdown_table(runs: Sequence[ReportedRun], ceiling: Ceiling | None = None) -> str:
-    """Scores of the songs of each run with 95 % intervals, and the lines they lie between."""
-    moods = runs[0].predictions.moods
-    columns = ["run", *TABLE_SCORES, *(f"F1 {mood}" for mood in moods)]
-    rows = [
-        [run.name.replace("|", "\\|"), *(str(run.evaluation.tracks[name]) for name in columns[1:])]
-        for run in runs
-    ]
-    if ceiling is not None:
-        lines = {f"shortcut: {name}": found for name, found in ceiling.shortcuts.items()} | {
-            "one listener against the rest": ceiling.one_listener,
-            "half of the listeners against the other half": ceiling.halves,
-            "labels of resampled listeners (bound)": ceiling.resampled,
-        }
-        rows += [
-            [f"*{name}*", f"{found.accuracy:.3f}", f"{found.macro_f1:.3f}", "", ""]
-            + [f"{value:.3f}" for value in found.f1]
-            for name, found in lines.items()
-            if found is not None
-        ]
-    lines = [columns, ["---"] * len(columns), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return (
-        f"{table}\n\n{figures.about(runs[0].predictions)}. "
-        "In brackets: 95 % interval, bootstrap over artists.\n"
-    )
-
-
 def _interval(found: Interval) -> html.Cell:
     return html.interval(found.value, found.low, found.high)
 
 
-def _runs_table(runs: Sequence[ReportedRun]) -> str:
+def runs_table(runs: Sequence[ReportedRun]) -> str:
+    """Scores of every run with their intervals."""
     columns = ["run", "songs", "artists", "pooling", *MAIN_SCORES, "accuracy of segments"]
     return html.table(
         columns,
@@ -129,7 +55,8 @@ def _runs_table(runs: Sequence[ReportedRun]) -> str:
     )
 
 
-def _against_table(first: str, comparisons: dict[str, Comparison]) -> str:
+def against_table(first: str, comparisons: Mapping[str, Comparison]) -> str:
+    """Paired differences of the other runs from the first one; empty if there is no other."""
     if not comparisons:
         return ""
     rows = [
@@ -151,24 +78,18 @@ def _against_table(first: str, comparisons: dict[str, Comparison]) -> str:
     )
 
 
-def _run_section(run: ReportedRun, index: int, out: Path, ceiling: Ceiling | None) -> str:
+def run_section(run: ReportedRun, index: int, out: Path, ceiling: Ceiling | None) -> str:
+    """Everything about one run: its moods, figures and songs."""
     about = ", ".join(f"{key} {value}" for key, value in sorted(run.evaluation.provenance.items()))
     predictions, tracks = run.predictions, run.evaluation.tracks
     human = None if ceiling is None else ceiling.halves
-    pictures = [
-        (figures.mood_bars_figure(predictions, tracks, human), "scores of each mood"),
-        (figures.confusion_figure(predictions), "confusion of moods"),
-        (figures.reliability_figure(predictions), "confidence and share right"),
-    ]
-    if run.history is not None:
-        curves = figures.history_figure(run.history, run.name)
-        pictures.append((curves, "training curves"))
+    pictures = figures.run_figures(predictions, tracks, run.name, run.history, human)
     return "\n".join(
         [
             f"<h2>{escape(run.name)}</h2>",
             f'<p class="about">{escape(about)}</p>',
             _moods_table(run),
-            *(html.picture(figure, f"{told}, {run.name}") for figure, told in pictures),
+            *(html.picture(figure, f"{kind}, {run.name}") for kind, figure in pictures.items()),
             "<h3>Song by song</h3>",
             _songs_table(run, f"songs-{index}", out),
         ]
