@@ -3,7 +3,7 @@
 import functools
 import importlib
 
-_MODULES = ("musicnn",)
+_MODULES = ("musicnn", "yamnet", "jamendo")
 
 
 @functools.cache
