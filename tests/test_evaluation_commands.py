@@ -66,7 +66,11 @@ def test_the_audit_of_a_manifest_finds_what_was_planted(songs, tmp_path):
 
 def test_the_sound_study_writes_figures_tables_and_the_separation(songs, tmp_path):
     study = run_sound_study(
-        songs / "songs.csv", tmp_path / "out", cache_dir=tmp_path / "cache", segment_seconds=5.0
+        songs / "songs.csv",
+        tmp_path / "out",
+        cache_dir=tmp_path / "cache",
+        segment_seconds=5.0,
+        num_resamples=50,
     )
     assert all(path.stat().st_size > 0 for path in study.files) and len(study.files) == 5
     found = study.separation["energetic - peaceful"]

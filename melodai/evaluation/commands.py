@@ -28,6 +28,7 @@ from melodai.evaluation.ceiling import (
 )
 from melodai.evaluation.features import FEATURES, library_features
 from melodai.evaluation.figures import save_figure
+from melodai.evaluation.intervals import NUM_RESAMPLES
 from melodai.evaluation.separation import Separation, measure_separation
 from melodai.evaluation.summary import write_json
 from melodai.evaluation.votes import has_votes, read_votes
@@ -146,6 +147,7 @@ def run_sound_study(
     segment_seconds: float = DataConfig.segment_seconds,
     cache_dir: Path | None = None,
     num_workers: int = 1,
+    num_resamples: int = NUM_RESAMPLES,
     seed: int = 0,
     on_progress: OnProgress = lambda done, total: None,
 ) -> SoundStudy:
@@ -170,7 +172,12 @@ def run_sound_study(
     )
     artists = _codes([artist_key(track.artist) or f"song {track.name}" for track in corpus.tracks])
     separation = measure_separation(
-        features, labels, artists, corpus.moods, random=np.random.default_rng(seed)
+        features,
+        labels,
+        artists,
+        corpus.moods,
+        random=np.random.default_rng(seed),
+        num_resamples=num_resamples,
     )
     figures = {
         "spectrograms.png": _spectrograms(

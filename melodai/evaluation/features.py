@@ -7,9 +7,10 @@ and kept beside the decoded songs.
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,8 @@ def library_features(
     done = len(known) - len(jobs)
     if jobs and num_workers > 1:
         # Not forked: the parent has threads, and librosa's compiled code does not survive a fork.
-        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        context = get_context("spawn")
+        with ProcessPoolExecutor(num_workers, context, initializer=_end_with_parent) as pool:
             for count, _ in enumerate(pool.map(_compute, jobs.values()), 1):
                 on_progress(done + count, len(known))
     else:
@@ -122,6 +124,16 @@ def library_features(
             _compute(job)
             on_progress(done + count, len(known))
     return np.stack([np.load(known[key]) for key, _ in songs])
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the program is killed: the pool would leave it waiting forever."""
+
+    def watch() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _compute(job: tuple[Path, Path, int]) -> None:
