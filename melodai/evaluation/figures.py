@@ -160,9 +160,12 @@ def reliability_figure(predictions: Predictions) -> Figure:
     figure, axes = new_figure(
         "Is it right as often as it is sure?", about(predictions), 8.4, 4.9, 2
     )
+    fitted = (predictions.temperatures != 1).any()
     kinds = {
-        "as the network says": predictions.probabilities,
-        "temperature fitted on validation": predictions.calibrated,
+        "as the model says": predictions.probabilities,
+        "temperature fitted on validation" if fitted else "no temperature fitted": (
+            predictions.calibrated
+        ),
     }
     for axis, (name, said) in zip(axes[0], kinds.items(), strict=True):
         confidence, right, number = reliability(said, predictions.labels)
