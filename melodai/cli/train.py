@@ -53,7 +53,9 @@ def _train(
     if list_archs:
         _list_archs(verbose)
         return
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    logging.addLevelName(logging.WARNING, "warning")
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     # Before torch is imported: oneDNN and OpenMP read it once.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if resume is not None:

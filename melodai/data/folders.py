@@ -20,7 +20,8 @@ def read_folders(root: Path, taxonomy: str) -> Library:
         if folder.name.startswith(".") or not folder.is_dir():
             num_ignored += not folder.name.startswith(".")
             continue
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        # A link that leads nowhere is kept: it is named among the files that cannot be used.
+        files = sorted(path for path in folder.rglob("*") if not path.is_dir())
         songs = [path for path in files if is_audio_name(path)]
         num_ignored += len(files) - len(songs)
         mood = to_taxonomy(folder.name, taxonomy)
