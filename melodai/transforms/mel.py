@@ -24,10 +24,10 @@ SILENCE = 1e-20  # an example whose strongest band is below this is empty
 # On the CPU the frames of a piece of work go through all stages a few at a time: frames, spectrum
 # and a filter bank (1 MB each at 128 x 2048) stay in the core's cache, which is what makes it fast.
 FRAMES_AT_ONCE = 128
-FRAMES_PER_PIECE = 1024
+FRAMES_PER_PIECE = 2048
 # Mel bands are multiplied in groups, each with the part of the spectrum its triangles cover. Fewer
 # groups multiply more zeros, more groups are more calls.
-WEIGHTS_AT_ONCE = 3300
+WEIGHTS_AT_ONCE = 1300
 # On a device the examples of a batch are taken together as far as their spectra fit in this.
 BYTES_AT_ONCE = 1 << 29
 
@@ -59,25 +59,6 @@ class _Group(NamedTuple):
         low = min(num_bins, max(0, math.floor(self.low / ratio)))
         high = min(num_bins, math.ceil(self.high / ratio) + 1)
         return slice(2 * low, 2 * high)
-
-
-class _Scratch(NamedTuple):
-    """Memory for a few frames, and all views of it: each call of torch made while other threads
-    want to make theirs costs more than itself.
-
-    Attributes:
-        frames: `(frame, n_fft)`.
-        spectrum: complex `(frame, bin)`.
-        values: the same memory as `(frame, 2 * bin)`.
-        power: `(mel, frame)`.
-        products: of each group of bands, weights, values and where their product goes.
-    """
-
-    frames: Tensor
-    spectrum: Tensor
-    values: Tensor
-    power: Tensor
-    products: list[tuple[Tensor, Tensor, Tensor]]
 
 
 class LogMel(nn.Module):
@@ -217,11 +198,21 @@ class LogMel(nn.Module):
         def fill(piece: tuple[int, int]) -> None:
             i, first = piece
             last = min(first + FRAMES_PER_PIECE, self.num_frames(lengths[i]))
-            samples = self._samples_under(waveform[i, : lengths[i]], first, last)
-            self._fill_power(power[i, :, first:last], samples, banks[i], ratios[i])
+            groups = self._groups_of(banks[i], ratios[i])
+            self._fill_power(power[i, :, first:last], waveform[i, : lengths[i]], first, groups)
 
         run_all(fill, pieces)
         return power
+
+    def _groups_of(self, bank: Tensor, ratio: float) -> list[tuple[slice, slice, Tensor]]:
+        """Bands, values of the spectrum, and weights of each group of a doubled bank."""
+        num_bins = self.n_fft // 2 + 1
+        spans = [(group.rows, group.columns(ratio, num_bins)) for group in self._groups]
+        return [
+            (rows, columns, bank[rows, columns])
+            for rows, columns in spans
+            if columns.start < columns.stop
+        ]
 
     def _samples_under(self, waveform: Tensor, first: int, last: int) -> Tensor:
         """The samples of those frames of `(time,)`, zeros where they reach beyond the ends."""
@@ -231,34 +222,30 @@ class LogMel(nn.Module):
         inside = waveform[max(0, start) : stop].float()
         return F.pad(inside, (before, after)) if before or after else inside
 
-    def _fill_power(self, power: Tensor, samples: Tensor, bank: Tensor, ratio: float) -> None:
-        """Fills in `(mel, frame)` from the samples under these frames, by a doubled bank."""
-        windows = samples.unfold(0, self.n_fft, self.hop_length).split(FRAMES_AT_ONCE)
-        scratch = self._scratch(len(windows[0]), bank, ratio)
-        for window, target in zip(windows, power.split(FRAMES_AT_ONCE, dim=1), strict=True):
-            if len(window) != len(scratch.frames):  # the last ones
-                scratch = self._scratch(len(window), bank, ratio)
-            torch.mul(window, self.window, out=scratch.frames)
-            torch.fft.rfft(scratch.frames, out=scratch.spectrum)
+    def _fill_power(
+        self,
+        power: Tensor,
+        waveform: Tensor,
+        first: int,
+        groups: list[tuple[slice, slice, Tensor]],
+    ) -> None:
+        """Fills in `(mel, frame)`, from the frame `first` of `waveform (time,)` on."""
+        frames = torch.empty(FRAMES_AT_ONCE, self.n_fft)
+        bands = torch.zeros(self.n_mels, FRAMES_AT_ONCE)
+        products = [bands[rows] for rows, _, _ in groups]
+        for target in power.split(FRAMES_AT_ONCE, dim=1):
+            count = target.shape[1]
+            samples = self._samples_under(waveform, first, first + count)
+            windows = samples.unfold(0, self.n_fft, self.hop_length)
+            windowed = torch.mul(windows, self.window, out=frames[:count])
+            values = torch.view_as_real(torch.fft.rfft(windowed)).flatten(1).square_().T
             # re² and im² are added up by the product with a bank that holds each weight twice.
-            scratch.values.square_()
-            for weights, values, product in scratch.products:
-                torch.mm(weights, values, out=product)
-            target.copy_(scratch.power)
-
-    def _scratch(self, num_frames: int, bank: Tensor, ratio: float) -> "_Scratch":
-        num_bins = self.n_fft // 2 + 1
-        frames = torch.empty(num_frames, self.n_fft)
-        spectrum = torch.empty(num_frames, num_bins, dtype=torch.complex64)
-        values = torch.view_as_real(spectrum).flatten(1)
-        power = torch.zeros(self.n_mels, num_frames)
-        spans = [(group.rows, group.columns(ratio, num_bins)) for group in self._groups]
-        products = [
-            (bank[rows, columns], values[:, columns].T, power[rows])
-            for rows, columns in spans
-            if columns.start < columns.stop
-        ]
-        return _Scratch(frames, spectrum, values, power, products)
+            if count < FRAMES_AT_ONCE:  # the last ones
+                products = [bands[rows, :count] for rows, _, _ in groups]
+            for (_, columns, weights), product in zip(groups, products, strict=True):
+                torch.mm(weights, values[columns], out=product)
+            target.copy_(bands[:, :count])
+            first += count
 
     def _pictures_one_by_one(self, power: Tensor, num_samples: Tensor | None) -> Tensor:
         batch, _, count = power.shape
