@@ -1,0 +1,1 @@
+"""What melodai costs, beside other ways to the same thing, measured in one run on one machine."""
