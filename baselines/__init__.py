@@ -3,7 +3,7 @@
 import functools
 import importlib
 
-_MODULES = ("musicnn", "yamnet", "jamendo")
+_MODULES = ("musicnn", "yamnet", "jamendo", "pictures")
 
 
 @functools.cache

@@ -241,5 +241,6 @@ def _missing(file: WeightFile, target: Path, reason: MelodaiError) -> str:
         remedy = f"put it at {target} (source: {file.source})"
     return (
         f"the weights {file.name} are not here and could not be fetched ({reason}); {remedy}. "
-        "The networks advanced and residual and the handcrafted features work without weights"
+        "Without weights work advanced, residual and the handcrafted features; by pip come those "
+        "of musicnn-* and timm:tf_efficientnet_lite0"
     )
