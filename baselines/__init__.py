@@ -3,7 +3,7 @@
 import functools
 import importlib
 
-_MODULES = ("musicnn", "yamnet", "jamendo", "pictures")
+_MODULES = ("musicnn", "yamnet", "jamendo", "pictures", "vibenet")
 
 
 @functools.cache

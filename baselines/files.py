@@ -123,3 +123,14 @@ EFFICIENTAT_MN10 = WeightFile(
     sha256="0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
     url="https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/mn10_as_mAP_471.pt",
 )
+# GPL-3, so it is fetched only when somebody asks for it by name.
+VIBENET = WeightFile(
+    name="vibenet_efficientnet.onnx",
+    licence="GPL-3.0-or-later",
+    source="https://pypi.org/project/vibenet/",
+    num_bytes=18526438,
+    sha256="efa88450153863a1461989a00846526ac9230665b19fbf82f33e46fdeef7d275",
+    wheel="vibenet==0.1.0",
+    wheel_sha256="3474fd65a9723f0f58f511e77d1641ea937f11b8d75e906bcda2da9cad3094f5",
+    member="vibenet/artifacts/efficientnet_model.onnx",
+)
