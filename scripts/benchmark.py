@@ -18,7 +18,7 @@ def main(
     num_clips: int = 8,
     seconds: float = 45.0,
     rounds: int = 15,
-    num_songs: int = 30,
+    num_songs: int = 20,
     seed: int = 0,
 ) -> None:
     """Measures, prints and writes a table."""

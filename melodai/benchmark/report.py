@@ -17,12 +17,20 @@ def to_markdown(
     """Tables of times, targets, memory, rates and conditions."""
     parts = [
         "# Benchmark",
-        "Made by `python scripts/benchmark.py`. All ways ran in turn on the same clips; times are "
-        "medians a clip, ratios medians over the rounds, to the first way of the task.",
+        "Made by `python scripts/benchmark.py`. All ways ran in turn on the same clips, in another "
+        "order each round; times are medians a clip (processor: of all cores together), ratios "
+        "medians over the rounds, to the first way of the task.",
         _table(
-            ("task", "way", "ms a clip", "fastest", "ratio"),
+            ("task", "way", "ms a clip", "fastest", "processor ms", "ratio"),
             [
-                (t.task, t.way, f"{t.milliseconds:.2f}", f"{t.fastest:.2f}", f"{t.ratio:.2f}")
+                (
+                    t.task,
+                    t.way,
+                    f"{t.milliseconds:.2f}",
+                    f"{t.fastest:.2f}",
+                    f"{t.processor_milliseconds:.2f}",
+                    f"{t.ratio:.2f}",
+                )
                 for t in timings
             ],
         ),

@@ -1,5 +1,6 @@
 """Times several ways of doing a thing in turn, so that a busy machine is unfair to none."""
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ class Timing(NamedTuple):
 
     Attributes:
         milliseconds: median a clip.
+        processor_milliseconds: time of all cores together, median a clip.
         fastest: the fastest round, in milliseconds a clip.
         ratio: to the first way of the task, median over the rounds.
     """
@@ -36,38 +38,55 @@ class Timing(NamedTuple):
     way: str
     milliseconds: float
     fastest: float
+    processor_milliseconds: float
     ratio: float
     rounds: int
 
 
 def measure(
-    ways: Sequence[Way], rounds: int, on_round: Callable[[int], None] = lambda done: None
+    ways: Sequence[Way],
+    rounds: int,
+    *,
+    seed: int = 0,
+    on_round: Callable[[int], None] = lambda done: None,
 ) -> list[Timing]:
-    """Each way once to warm up, then all of them in turn, `rounds` times."""
-    seconds: dict[tuple[str, str], list[float]] = {(way.task, way.name): [] for way in ways}
-    first_of_task: dict[str, tuple[str, str]] = {}
+    """Each way once to warm up, then all of them, `rounds` times, each time in another order."""
+    clocks = {way: _Clock() for way in ways}
     for way in ways:
-        first_of_task.setdefault(way.task, (way.task, way.name))
         way.run()
+    order = random.Random(seed)
     for done in range(rounds):
-        for way in ways:
+        for way in order.sample(ways, len(ways)):
             if done < way.max_rounds:
-                began = time.perf_counter()
-                way.run()
-                elapsed = time.perf_counter() - began
-                seconds[way.task, way.name].append(elapsed / way.num_clips)
+                clocks[way].time(way)
         on_round(done + 1)
+    first_of_task = {way.task: way for way in reversed(ways)}
     return [
         Timing(
-            task=task,
-            way=name,
-            milliseconds=1e3 * statistics.median(values),
-            fastest=1e3 * min(values),
-            ratio=_median_ratio(values, seconds[first_of_task[task]]),
-            rounds=len(values),
+            task=way.task,
+            way=way.name,
+            milliseconds=1e3 * statistics.median(clock.wall),
+            fastest=1e3 * min(clock.wall),
+            processor_milliseconds=1e3 * statistics.median(clock.processor),
+            ratio=_median_ratio(clock.wall, clocks[first_of_task[way.task]].wall),
+            rounds=len(clock.wall),
         )
-        for (task, name), values in seconds.items()
+        for way, clock in clocks.items()
     ]
+
+
+class _Clock:
+    """Seconds a clip of each round of one way."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.processor: list[float] = []
+
+    def time(self, way: Way) -> None:
+        wall, processor = time.perf_counter(), time.process_time()
+        way.run()
+        self.wall.append((time.perf_counter() - wall) / way.num_clips)
+        self.processor.append((time.process_time() - processor) / way.num_clips)
 
 
 def _median_ratio(values: Sequence[float], reference: Sequence[float]) -> float:
