@@ -3,7 +3,7 @@
 import functools
 import importlib
 
-_MODULES = ("musicnn", "yamnet", "jamendo", "pictures", "vibenet")
+_MODULES = ("musicnn", "yamnet", "jamendo", "pictures", "vibenet", "vggish", "panns", "efficientat")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from baselines.vibenet import Vibenet, build_vibenet, find_vibenet, read_onnx, s
 from baselines.weights import WeightsError, load_exactly
 from melodai.errors import DependencyError
 from tests.conftest import noise
-from tests.test_baseline_base import assert_near, check_backbone, golden_waveform, randomise
+from tests.test_baseline_base import assert_near, check_backbone, golden_waveform, randomise, settle
 
 
 def installed() -> str:
@@ -59,6 +59,7 @@ def test_the_front_end_is_librosa_s_without_centring():
 def test_the_network_without_weights_keeps_the_contract():
     network = Vibenet()
     randomise(network)
+    settle(network)
     assert network.num_parameters() == 4_339_843
     check_backbone(network, seconds=1.0)
     assert Vibenet(["trunk", "embedding"]).embedding_size == 1536
