@@ -37,13 +37,17 @@ def train(*, preset: str | None = None, **options: Any) -> "TrainingResult":
     from pathlib import Path
 
     from melodai import presets
+    from melodai.evaluation.leaks import leak_warnings
     from melodai.training.run import train as start
 
     for name in ("data", "out", "cache_dir"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
     base = presets.preset(preset or ("default" if options.get("data") else "demo"))
-    return start(base.with_options(**options))
+    config = base.with_options(**options)
+    return start(
+        config, None, lambda corpus, split: leak_warnings(corpus, split, config.data.cache_dir)
+    )
 
 
 def resume(run: str, **options: Any) -> "TrainingResult":

@@ -21,7 +21,7 @@ LEVELS = [
     {"inference"},
     {"checkpoint"},
     {"training", "evaluation", "predict"},
-    {"comparison", "cross_validation", "report", "report_page", "benchmark"},
+    {"comparison", "cross_validation", "report", "benchmark", "journey"},
     {"cli"},
 ]
 STANDARD_LIBRARY_ONLY = set().union(*LEVELS[:4])

@@ -8,15 +8,24 @@ number; 6 another process of a data-parallel run has died; 7 a package is missin
 
 import os
 import sys
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
 
+from melodai.cli.evaluate import evaluate
+from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
 from melodai.errors import MelodaiError
 
-COMMANDS = {"train": train}
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "ceiling": ceiling,
+    "audit": audit,
+    "sound": sound,
+    "report": report,
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +49,7 @@ def _version(
 
 
 for _name, _command in COMMANDS.items():
-    app.command(_name, epilog=_command.epilog, no_args_is_help=False)(_command)
+    app.command(_name, epilog=getattr(_command, "epilog", None), no_args_is_help=False)(_command)
 
 
 def run() -> None:
@@ -48,14 +57,12 @@ def run() -> None:
     _run(app)
 
 
-def run_train() -> None:
-    """`melodai-train`."""
-    _run_alone(train)
-
-
-def _run_alone(command: Callable[..., None]) -> None:
+def run_named() -> None:
+    """`melodai-train`, `melodai-evaluate`, …: the command that the program's own name says."""
+    name = Path(sys.argv[0]).stem.removeprefix("melodai-")
+    command = COMMANDS[name]
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(epilog=command.epilog)(command)  # type: ignore[attr-defined]
+    alone.command(epilog=getattr(command, "epilog", None))(command)
     _run(alone)
 
 

@@ -2,6 +2,8 @@
 
 import shlex
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -97,6 +99,19 @@ class ProgressMonitor(Monitor):
         folder = shlex.quote(str(result.run))
         self.print(f"Results:  {folder}  (best.pt, history.csv, metrics.json, split.csv)")
         self.print(f"Curves:   tensorboard --logdir {folder}  then open http://localhost:6006")
+
+
+@contextmanager
+def counting(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that says (done, total)."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _escape(text: str) -> str:

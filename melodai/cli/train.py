@@ -2,8 +2,9 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,6 +12,10 @@ from melodai.cli.options import with_config_options
 from melodai.config import Config
 from melodai.errors import RankFailedError, SettingError
 from melodai.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from melodai.data.corpus import Corpus
+    from melodai.data.splits import Split
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -84,13 +89,28 @@ def _report(resume: Path | None, options: dict[str, Any], config: Config | None 
         config = config.with_options(out=default_run_folder(config.model.arch))
     run = resume if config is None else config.run.out
     try:
-        result = go_on(resume, monitor, **options) if config is None else start(config, monitor)
+        if config is None:
+            result = go_on(resume, monitor, **options)
+        else:
+            result = start(config, monitor, _inspection(config))
     except Interrupted as interrupt:
         monitor.print(f"{interrupt}; saved. Go on with:  melodai-train --resume {run}")
         raise
     except RankFailedError as error:
         raise RankFailedError(f"{error}. Go on with:  melodai-train --resume {run}") from error
     monitor.result(result)
+
+
+def _inspection(config: Config) -> Callable[..., list[str]]:
+    """Listens for copies of a recording on two sides of the split."""
+    from melodai.cli.progress import counting
+    from melodai.evaluation.leaks import leak_warnings
+
+    def inspect(corpus: "Corpus", split: "Split") -> list[str]:
+        with counting("listening for copies") as on_progress:
+            return leak_warnings(corpus, split, config.data.cache_dir, on_progress)
+
+    return inspect
 
 
 def _cross_validate(config: Config) -> None:

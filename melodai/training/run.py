@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,17 @@ class TrainingResult:
         return load_model(self.run)
 
 
-def train(config: Config, monitor: Monitor | None = None) -> TrainingResult:
+# Looks a split over, and says what is wrong with it.
+Inspection = Callable[[Corpus, Split], Iterable[str]]
+
+
+def train(
+    config: Config, monitor: Monitor | None = None, inspect: Inspection | None = None
+) -> TrainingResult:
     """Starts a run.
+
+    Args:
+        inspect: is shown the songs and their split; its sentences become warnings.
 
     Raises:
         MelodaiError: settings, data or files that cannot be used, named with the remedy.
@@ -60,7 +70,7 @@ def train(config: Config, monitor: Monitor | None = None) -> TrainingResult:
     run = config.run.out or default_run_folder(config.model.arch)
     if (run / LAST).exists():
         raise SettingError(f"{run} holds a run already; go on with --resume {run}, or choose --out")
-    return _train(config, run, monitor or Monitor(), resume=False)
+    return _train(config, run, monitor or Monitor(), resume=False, inspect=inspect)
 
 
 def resume(run: Path, monitor: Monitor | None = None, **options: Any) -> TrainingResult:
@@ -91,7 +101,14 @@ def default_run_folder(arch: str) -> Path:
     return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{arch.replace(':', '-')}"
 
 
-def _train(config: Config, run: Path, monitor: Monitor, *, resume: bool) -> TrainingResult:
+def _train(
+    config: Config,
+    run: Path,
+    monitor: Monitor,
+    *,
+    resume: bool,
+    inspect: Inspection | None = None,
+) -> TrainingResult:
     check_torch_packages()
     if config.model.arch != AUTO:
         find_architecture(config.model.arch)
@@ -99,6 +116,9 @@ def _train(config: Config, run: Path, monitor: Monitor, *, resume: bool) -> Trai
     with graceful_interrupt() as wish, process_group(device, config.training.batch_size) as ranks:
         corpus = _prepare(config, monitor, ranks)
         split = _split(config, corpus, run, resume)
+        if inspect is not None and ranks.is_first:
+            for warning in inspect(corpus, split):
+                monitor.warning(warning)
         arch = resolve_arch(config.model.arch, len(split.train))
         torch.manual_seed(config.training.seed)
         model = build_model(

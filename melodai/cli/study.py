@@ -1,0 +1,112 @@
+"""`melodai-ceiling`, `melodai-audit`, `melodai-sound` and `melodai-report`."""
+
+from pathlib import Path
+
+import typer
+
+from melodai.config import DataConfig
+
+DATA = typer.Argument(None, help="A folder per mood, a CSV manifest, Emotify; or the demo clips.")
+TAXONOMY = typer.Option(DataConfig.taxonomy, metavar="[three|five]", help="Set of moods.")
+CACHE = typer.Option(None, help="Folder of the decoded songs.")
+JSON = typer.Option(None, help="Write everything here.")
+
+
+def ceiling(
+    data: Path = typer.Argument(..., help="Songs with listeners' votes (Emotify), or any others."),
+    taxonomy: str = TAXONOMY,
+    repetitions: int = typer.Option(400, min=1, help="Random halves and resamples."),
+    seed: int = typer.Option(0, min=0, help="Seed of these."),
+    json: Path | None = JSON,
+) -> None:
+    """How far listeners agree with each other, and what is reached without listening."""
+    from melodai.evaluation.commands import run_ceiling
+
+    found = run_ceiling(data, taxonomy=taxonomy, num_repetitions=repetitions, seed=seed, json=json)
+    rows = {
+        "one half of a song's listeners against the other": found.halves,
+        "labels of resampled listeners (no model can be above)": found.resampled,
+        "one listener against the rest": found.one_listener,
+        **{f"without listening: {name}": row for name, row in found.shortcuts.items()},
+    }
+    typer.echo(f"{found.data}: {found.num_tracks} songs, {found.num_votes} votes")
+    typer.echo(f"{'':56} accuracy  macro-F1")
+    for name, row in rows.items():
+        if row is not None:
+            typer.echo(f"{name:56} {row.accuracy:8.3f}  {row.macro_f1:8.3f}")
+
+
+def audit(
+    data: Path | None = DATA,
+    taxonomy: str = TAXONOMY,
+    split: Path | None = typer.Option(
+        None, help="The split.csv of a run, whose parts are looked at instead of the data's folds."
+    ),
+    cache_dir: Path | None = CACHE,
+    json: Path | None = JSON,
+) -> None:
+    """Find the same recording under two names, and artists that are spelled in two ways.
+
+    Another encoding, level, a pitch moved by up to two semitones or a cut do not hide a copy.
+    """
+    from melodai.cli.progress import counting
+    from melodai.evaluation.commands import run_audit
+
+    with counting("listening") as on_progress:
+        found = run_audit(
+            data, taxonomy=taxonomy, split=split, cache_dir=cache_dir, json=json,
+            on_progress=on_progress,
+        )  # fmt: skip
+    typer.echo(
+        f"{found.data}: {found.num_tracks} songs, {len(found.duplicates)} pairs of one recording; "
+        f"the closest two different songs correlate to {found.closest:.2f}"
+    )
+    for pair in found.duplicates:
+        typer.echo(
+            f"  {pair.one} = {pair.other}  (similarity {pair.similarity:.2f}, "
+            f"{pair.semitones:+.1f} semitones, {pair.lag_seconds:+.1f} s)"
+        )
+    for spelling in found.spellings:
+        typer.echo(f"  {spelling.one!r} and {spelling.other!r}: {spelling.reason}")
+    for crossing in found.crossings:
+        typer.echo(f"  leak: {crossing}")
+    if not found.crossings:
+        typer.echo("Nothing crosses the folds.")
+
+
+def sound(
+    data: Path | None = DATA,
+    out: Path = typer.Option(Path("sound"), help="Folder of the figures and tables."),
+    taxonomy: str = TAXONOMY,
+    cache_dir: Path | None = CACHE,
+    workers: int = typer.Option(1, min=1, help="Processes that compute features."),
+    seed: int = typer.Option(0, min=0, help="Seed of the permutations and intervals."),
+) -> None:
+    """How the moods of a data set sound: spectrograms, acoustic features, their separation."""
+    from melodai.cli.progress import counting
+    from melodai.evaluation.commands import run_sound_study
+
+    with counting("measuring") as on_progress:
+        found = run_sound_study(
+            data, out, taxonomy=taxonomy, cache_dir=cache_dir, num_workers=workers, seed=seed,
+            on_progress=on_progress,
+        )  # fmt: skip
+    typer.echo("Separation: share of the acoustic variance that the mood explains, beyond chance")
+    for name, row in found.separation.items():
+        typer.echo(f"  {name:28} {row.score}  p = {row.p_value:.4f}")
+    for path in found.files:
+        typer.echo(f"Written:  {path}")
+
+
+def report(
+    runs: list[Path] = typer.Argument(..., help="Evaluated runs; the first is compared with."),
+    out: Path = typer.Option(Path("report.html"), help="The page; a Markdown table beside it."),
+    data: Path | None = typer.Option(
+        None, help="The data that they were evaluated on, to draw the listeners' agreement."
+    ),
+) -> None:
+    """Write one self-contained page on one or more evaluated runs, songs to listen to included."""
+    from melodai.report import run_report
+
+    for path in run_report(runs, out, data=data):
+        typer.echo(f"Written:  {path}")
