@@ -3,7 +3,19 @@
 import functools
 import importlib
 
-_MODULES = ("musicnn", "yamnet", "jamendo", "pictures", "vibenet", "vggish", "panns", "efficientat")
+_MODULES = (
+    "musicnn",
+    "yamnet",
+    "jamendo",
+    "pictures",
+    "vibenet",
+    "vggish",
+    "panns",
+    "efficientat",
+    "ast",
+    "speech",
+    "clap",
+)
 
 
 @functools.cache

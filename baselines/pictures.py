@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from baselines.base import Backbone
 from baselines.catalogue import Pretrained, pretrained
 from baselines.files import EFFICIENTNET_LITE0
+from baselines.hub import hub_file
 from baselines.weights import WeightFile, load_exactly, read_state, require
 from melodai.config import DataConfig, FrontEndConfig
 from melodai.errors import SettingError
@@ -134,18 +135,6 @@ def lite0_state(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Te
         else:
             renamed[".".join([outer[parts[0]], *parts[1:]])] = value
     return renamed
-
-
-def hub_file(repository: str, name: str, licence: str = "see source", **known) -> WeightFile:
-    """A file of a Hugging Face repository."""
-    revision = known.pop("revision", "main")
-    return WeightFile(
-        name=f"{repository.replace('/', '--')}/{name}",
-        licence=licence,
-        source=f"https://huggingface.co/{repository}",
-        url=f"https://huggingface.co/{repository}/resolve/{revision}/{name}",
-        **known,
-    )
 
 
 @pretrained(

@@ -8,12 +8,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from baselines.files import EFFICIENTNET_LITE0
+from baselines.hub import hub_file
 from baselines.pictures import (
     LITE0,
     PictureBackbone,
     build_timm,
     build_torchvision,
-    hub_file,
     lite0_state,
     take_one_channel,
     torchvision_backbone,
