@@ -129,7 +129,10 @@ def test_every_example_is_independent_of_its_batch(transform):
 def test_sounds_are_changed_alike_one_by_one_and_together(transform):
     parameters = transform.sample(4, generator())
     together = transform.change(*sounds(), parameters)
-    torch.testing.assert_close(apply(transform, parameters), together, atol=1e-6, rtol=1e-5)
+    is_inside = torch.arange(20_000) < sounds()[1][:, None]
+    torch.testing.assert_close(
+        apply(transform, parameters)[is_inside], together[is_inside], atol=1e-6, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("transform", WAVEFORM.values(), ids=WAVEFORM)

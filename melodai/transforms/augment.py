@@ -7,7 +7,13 @@ from torch import Tensor
 
 from melodai.config import AugmentConfig, FrontEndConfig
 from melodai.transforms.affine import Affine
-from melodai.transforms.base import Parameters, RandomTransform, WaveformTransform, map_tensors
+from melodai.transforms.base import (
+    Parameters,
+    RandomTransform,
+    WaveformTransform,
+    apply_in_turn,
+    map_tensors,
+)
 from melodai.transforms.brightness import Brightness
 from melodai.transforms.gain import Gain
 from melodai.transforms.masks import Masks
@@ -139,9 +145,9 @@ class Augment:
 
     def waveform(self, x: Tensor, num_samples: Tensor, draw: AugmentDraw) -> Tensor:
         """`(batch, time)`, zero beyond `num_samples (batch,)`, with another level and noise."""
-        for transform, parameters in zip(self._waveform, draw.waveform, strict=True):
-            x = transform.apply(x, num_samples, parameters)
-        return x
+        if not self._waveform:
+            return x
+        return apply_in_turn(self._waveform, x, num_samples, draw.waveform)
 
     def image(self, x: Tensor, draw: AugmentDraw) -> Tensor:
         """Pictures `(batch, 1, height, width)`, moved, brightened and masked."""

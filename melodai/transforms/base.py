@@ -1,6 +1,7 @@
 """What every random transform is: parameters drawn on the host, and a pure function of them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,27 +42,42 @@ class WaveformTransform(ABC):
 
     @abstractmethod
     def change(self, x: Tensor, num_samples: Tensor, parameters: Parameters) -> Tensor:
-        """The changed copies of all examples, still zero beyond their ends."""
+        """The changed copies of all examples; what is beyond their ends does not matter."""
 
     def apply(self, x: Tensor, num_samples: Tensor, parameters: Parameters) -> Tensor:
         """Changed copies of the active examples; the others as they are, bit by bit."""
-        if x.device.type != "cpu":
-            changed = self.change(x, num_samples, parameters)
-            return torch.where(parameters.active[:, None], changed, x)
-        result = torch.empty_like(x)
+        return apply_in_turn((self,), x, num_samples, (parameters,))
 
-        # On the CPU one at a time, so that an example stays in the cache, and those that stay as
-        # they are cost nothing.
-        def fill(i: int) -> None:
-            row = slice(i, i + 1)
-            if parameters.active[i]:
-                own = map_tensors(lambda values: values[row], parameters)
-                result[row] = self.change(x[row], num_samples[row], own)
-            else:
-                result[row] = x[row]
 
-        run_all(fill, range(len(x)))
-        return result
+def apply_in_turn(
+    transforms: Sequence[WaveformTransform],
+    x: Tensor,
+    num_samples: Tensor,
+    parameters: Sequence[Parameters],
+) -> Tensor:
+    """Sounds `(batch, time)` after all the transforms, still zero beyond their ends."""
+    steps = list(zip(transforms, parameters, strict=True))
+    if x.device.type != "cpu":
+        is_inside = torch.arange(x.shape[1], device=x.device) < num_samples[:, None]
+        for transform, values in steps:
+            changed = transform.change(x, num_samples, values)
+            x = torch.where(values.active[:, None] & is_inside, changed, x)
+        return x
+    result = torch.empty_like(x)
+
+    # On the CPU one example after the other, which stays in the cache for all of its transforms;
+    # those that are not active cost nothing.
+    def fill(i: int) -> None:
+        row, end = slice(i, i + 1), int(num_samples[i])
+        one = x[row, :end]
+        for transform, values in steps:
+            if values.active[i]:
+                own = map_tensors(lambda value: value[row], values)
+                one = transform.change(one, num_samples[row], own)
+        result[row, :end], result[row, end:] = one, 0
+
+    run_all(fill, range(len(x)))
+    return result
 
 
 def uniform(

@@ -59,9 +59,7 @@ class Noise(WaveformTransform):
         loops = noise_loops(1 + -(-time // LOOP_SAMPLES), x.device)
         # A window at every offset is only a view; indexing copies the one that was drawn.
         windows = loops.unfold(1, time, 1)
-        noise = windows[parameters.colour, parameters.offset].mul_(level[:, None])
-        is_inside = torch.arange(time, device=x.device) < num_samples[:, None]
-        return noise.mul_(is_inside).add_(x)
+        return torch.addcmul(x, windows[parameters.colour, parameters.offset], level[:, None])
 
 
 @functools.lru_cache(maxsize=8)
