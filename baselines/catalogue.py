@@ -34,6 +34,7 @@ class Pretrained:
         heard: what it was trained on, so that nobody is surprised to meet it in a test part.
         tags: its own output, in words; "" if it has none.
         files: what it needs from the weights folder; empty if another package brings it.
+        files_on_request: what is fetched only when a user asks for it by name, for its licence.
         extra: pip requirement of a package that it needs, "" if none.
     """
 
@@ -47,7 +48,21 @@ class Pretrained:
     embedding_size: int | None = None
     tags: str = ""
     files: tuple[WeightFile, ...] = ()
+    files_on_request: tuple[WeightFile, ...] = ()
     extra: str = ""
+
+    def details(self) -> str:
+        """All of it in one line."""
+        numbers = (
+            (self.num_parameters, f"{(self.num_parameters or 0) / 1e6:.1f} M parameters"),
+            (self.sample_rate, f"{self.sample_rate} Hz"),
+            (self.embedding_size, f"embedding {self.embedding_size}"),
+        )
+        parts = [self.licence, *(text for number, text in numbers if number), self.front_end]
+        parts += [self.tags] if self.tags else []
+        parts += [f"heard: {self.heard}", self.source]
+        parts += [f"needs: pip install {self.extra}"] if self.extra else []
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,21 @@ def find_entry(name: str) -> tuple[Entry, dict[str, str]]:
         return _entries[family + ":"], {"variant": variant}
     names = ", ".join(n + "<name>" if n.endswith(":") else n for n in sorted(_entries))
     raise SettingError(f"unknown backbone {name!r}; choose one of {names}")
+
+
+def files_for(name: str) -> tuple[WeightFile, ...]:
+    """Files of a backbone, or of all those whose names begin so ("musicnn").
+
+    Raises:
+        SettingError: no such backbone, or one whose files depend on the variant.
+    """
+    chosen = [_entries[name]] if name in _entries else []
+    chosen = chosen or [entry for key, entry in _entries.items() if key.startswith(name + "-")]
+    files = [file for e in chosen for file in (*e.about.files, *e.about.files_on_request)]
+    if not files:
+        names = ", ".join(key for key, e in sorted(_entries.items()) if not key.endswith(":"))
+        raise SettingError(f"no weight files are known for {name!r}; choose one of {names}")
+    return tuple(dict.fromkeys(files))
 
 
 def missing_files(about: Pretrained, weights_dir: Path | None = None) -> tuple[WeightFile, ...]:

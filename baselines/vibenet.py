@@ -144,6 +144,7 @@ def state_from_onnx(network: Vibenet, values: dict[str, Tensor]) -> dict[str, Te
         front_end="128 Slaney mels of power, 40 / 20 ms, 10 log10, 80 dB range, the whole sound",
         heard="Free Music Archive, with Echo Nest's traits",
         tags="7 traits, energy and valence among them",
+        files_on_request=(VIBENET,),
         extra=VIBENET.wheel or "",
     )
 )

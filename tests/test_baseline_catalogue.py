@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from baselines import backbones
-from baselines.catalogue import Pretrained, find_entry, missing_files, pretrained
-from baselines.files import YAMNET_CLASSES
+from baselines.catalogue import Pretrained, files_for, find_entry, missing_files, pretrained
+from baselines.files import MUSICNN, VIBENET, YAMNET_CLASSES
 from melodai.errors import MelodaiError, SettingError
 
 NAMES = {
@@ -27,6 +27,7 @@ def test_a_row_says_what_a_user_must_know(name):
     assert about.name == name
     for text in (about.licence, about.source, about.front_end, about.heard):
         assert text
+        assert text in about.details()
     if not name.endswith(":"):
         assert about.num_parameters > 100_000
         assert about.sample_rate in (12000, 16000, 24000, 32000, 48000)
@@ -58,6 +59,16 @@ def test_missing_files_are_listed_before_anything_is_downloaded(tmp_path, monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     about = backbones()["yamnet"].about
     assert YAMNET_CLASSES in missing_files(about, tmp_path)
+
+
+def test_files_are_asked_for_by_the_name_of_a_backbone_or_of_several():
+    backbones()
+    assert set(files_for("musicnn")) == {file for pair in MUSICNN.values() for file in pair}
+    assert files_for("musicnn-vgg-mtt") == MUSICNN["MTT_vgg"]
+    assert files_for("vibenet") == (VIBENET,)
+    assert VIBENET not in backbones()["vibenet"].about.files
+    with pytest.raises(SettingError, match="choose one of"):
+        files_for("nothing")
 
 
 def test_families_take_a_variant_and_unknown_names_are_refused_with_the_known_ones():

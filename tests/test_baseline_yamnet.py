@@ -1,6 +1,5 @@
 """YAMNet: equal to the official Keras network."""
 
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -20,6 +19,8 @@ from tests.test_baseline_base import (
     golden_file,
     randomise,
 )
+
+h5py = pytest.importorskip("h5py", reason="pip install 'melodai[baselines]'")
 
 
 @pytest.fixture(scope="module")
