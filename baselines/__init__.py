@@ -2,12 +2,21 @@
 
 import functools
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from baselines.base import Backbone
+    from baselines.catalogue import Entry
 
 _MODULES = (
     "musicnn",
     "yamnet",
     "jamendo",
-    "pictures",
+    "timm_models",
+    "torchvision_models",
     "vibenet",
     "vggish",
     "panns",
@@ -24,12 +33,37 @@ def _load_all() -> None:
         importlib.import_module(f"baselines.{module}")
 
 
-def backbones():
-    """The table of pretrained backbones: name -> `catalogue.Entry`."""
+def backbones() -> "dict[str, Entry]":
+    """The table of pretrained backbones, by name."""
     from baselines.catalogue import entries
 
     _load_all()
     return entries()
+
+
+def build_backbone(
+    name: str,
+    weights_dir: "Path | None" = None,
+    *,
+    offline: bool = False,
+    layers: "Sequence[str] | None" = None,
+) -> "Backbone":
+    """A backbone with its published weights, "musicnn-msd" or "timm:resnet18".
+
+    Args:
+        weights_dir: where to look first, and where to put what is downloaded.
+        offline: never use the network.
+        layers: those that `embed` joins; the backbone's own choice if None.
+
+    Raises:
+        MelodaiError: the name is unknown, or its weights or a package cannot be had; the message
+            says what to do.
+    """
+    from baselines.catalogue import find_entry
+
+    _load_all()
+    entry, options = find_entry(name)
+    return entry.build(weights_dir, offline=offline, layers=layers, **options)
 
 
 def register() -> None:

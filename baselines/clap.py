@@ -135,7 +135,7 @@ def clap_from(
         sample_rate=48000,
         embedding_size=512,
         front_end="64 Slaney mels of power at 48 kHz, FFT 1024 / 480, 10 log10, 10 s windows",
-        heard="LAION-Audio-630K and AudioSet",
+        heard="LAION-Audio-630K and other sounds with captions",
         tags="what it is asked for in words",
         extra="transformers",
     )

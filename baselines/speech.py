@@ -182,7 +182,7 @@ def build_wavlm(
         name="mert", files=MERT, licence=MERT[0].licence, source=MERT[0].source,
         num_parameters=94_371_712, sample_rate=24000, embedding_size=768,
         front_end="waveform at 24 kHz, standardised as its settings say, 5 s windows",
-        heard="160,000 hours of music from the web, not published", extra="transformers",
+        heard="20,000 hours of music from the web, not published", extra="transformers",
     )
 )  # fmt: skip
 def build_mert(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from baselines import backbones
+from baselines import backbones, build_backbone
 from baselines.catalogue import Pretrained, files_for, find_entry, missing_files, pretrained
 from baselines.files import MUSICNN, VIBENET, YAMNET_CLASSES
 from melodai.errors import MelodaiError, SettingError
@@ -42,9 +42,8 @@ def test_without_weights_a_backbone_says_in_one_sentence_what_is_missing(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if name == "vibenet":
         pytest.importorskip("onnx")
-    entry, options = find_entry(name + "resnet18" if name.endswith(":") else name)
     try:
-        entry.build(tmp_path, offline=True, **options)
+        build_backbone(name + "resnet18" if name.endswith(":") else name, tmp_path, offline=True)
     except MelodaiError as error:
         message = str(error)
     else:

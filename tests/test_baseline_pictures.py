@@ -9,15 +9,9 @@ from torch import nn
 
 from baselines.files import EFFICIENTNET_LITE0
 from baselines.hub import hub_file
-from baselines.pictures import (
-    LITE0,
-    PictureBackbone,
-    build_timm,
-    build_torchvision,
-    lite0_state,
-    take_one_channel,
-    torchvision_backbone,
-)
+from baselines.pictures import PictureBackbone, take_one_channel
+from baselines.timm_models import LITE0, build_timm, lite0_state
+from baselines.torchvision_models import build_torchvision, torchvision_backbone
 from baselines.weights import WeightsError, find, load_exactly, read_state
 from melodai.config import FrontEndConfig
 from melodai.errors import SettingError
