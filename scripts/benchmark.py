@@ -19,13 +19,15 @@ def main(
     seconds: float = 45.0,
     rounds: int = 15,
     num_songs: int = 20,
+    threads: int | None = None,
     seed: int = 0,
 ) -> None:
     """Measures, prints and writes a table."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     benchmark = run_benchmark(
-        data, num_clips=num_clips, seconds=seconds, rounds=rounds, num_songs=num_songs, seed=seed
-    )
+        data, num_clips=num_clips, seconds=seconds, rounds=rounds, num_songs=num_songs,
+        threads=threads, seed=seed,
+    )  # fmt: skip
     benchmark.write(out)
     print(benchmark.to_markdown())
 

@@ -78,6 +78,7 @@ def run_benchmark(
     seconds: float = 45.0,
     rounds: int = 15,
     num_songs: int = 20,
+    threads: int | None = None,
     seed: int = 0,
 ) -> Benchmark:
     """Measures everything on the same clips.
@@ -87,10 +88,14 @@ def run_benchmark(
         num_clips: how many of them.
         seconds: length of a clip; shorter files are repeated.
         num_songs: of the smaller corpus whose training's memory is measured; 0 leaves it out.
+        threads: of torch. On a machine with other work to do, one is measured best: several wait
+            for each other, and what counts then is how often.
 
     Raises:
         DataError: no audio files there.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     settings = FrontEndConfig()
     paths = _paths(data)[:num_clips]
     waveforms = [decode(path, settings.sample_rate).waveform for path in paths]
