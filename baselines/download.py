@@ -11,8 +11,9 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
@@ -144,25 +145,15 @@ def _copy(response, stream: BinaryIO, limit: int) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(target: Path):
+def _replacing(target: Path) -> Iterator[BinaryIO]:
     """A temporary file beside the target, which it replaces if all goes well."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name + ".")
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
-            temporary = _Named(stream, name)
-            yield temporary
+        with temporary.open("xb") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-class _Named:
-    """A stream that knows the path of its file."""
-
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self.stream, self.name = stream, name
-        self.write, self.flush = stream.write, stream.flush
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

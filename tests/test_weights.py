@@ -148,6 +148,8 @@ def test_a_download_appears_only_when_it_is_complete_and_right(tmp_path, server)
     fetch(num_bytes=7000, check=lambda p: check(p, file))
     assert target.read_bytes() == b"weights" * 1000
     assert [path.name for path in target.parent.iterdir()] == ["a.bin"]
+    (target.parent / "mine").write_bytes(b"")
+    assert target.stat().st_mode == (target.parent / "mine").stat().st_mode
 
 
 def test_only_https_is_used_and_no_redirection_leads_away_from_it(tmp_path, server):
