@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from melodai.cli.evaluate import evaluate
+from melodai.cli.journey import journey
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
 from melodai.errors import MelodaiError
@@ -25,6 +26,7 @@ COMMANDS = {
     "audit": audit,
     "sound": sound,
     "report": report,
+    "journey": journey,
 }
 
 app = typer.Typer(
