@@ -19,7 +19,7 @@ SEGMENTS, COPIES = 2, 2
 SHIFT_SECONDS = 2.0  # copies of an excerpt begin up to so much earlier or later
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Excerpt(CachedTrack):
     """A piece of a song that passes for a song of its own.
 
@@ -34,7 +34,9 @@ class Excerpt(CachedTrack):
     def read_into(self, samples: np.ndarray, start: int = 0) -> None:
         if start < 0 or start + len(samples) > self.num_samples:
             raise ValueError(f"samples {start} to {start + len(samples)} of {self.num_samples}")
-        song = CachedTrack(self.key, self.path, self.song_samples, self.checksum)
+        song = CachedTrack(
+            key=self.key, path=self.path, num_samples=self.song_samples, checksum=self.checksum
+        )
         song.read_into(samples, self.offset + start)
 
 
@@ -71,10 +73,10 @@ def _excerpts(corpus: Corpus, segment_samples: int, random: np.random.Generator)
                 tracks.append(replace(track, name=name))
                 entries.append(
                     Excerpt(
-                        entry.key,
-                        entry.path,
-                        length,
-                        entry.checksum,
+                        key=entry.key,
+                        path=entry.path,
+                        num_samples=length,
+                        checksum=entry.checksum,
                         offset=start,
                         song_samples=entry.num_samples,
                     )
