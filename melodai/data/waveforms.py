@@ -114,3 +114,12 @@ def _to(values: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return values
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def open_waveforms(
+    entries: Sequence[CachedTrack], device: torch.device, *, longest_window: int | None
+) -> CachedWaveforms | DeviceWaveforms:
+    """All songs in the GPU's memory where they fit, else read from the cache batch by batch."""
+    if DeviceWaveforms.fits(entries, device, longest_window=longest_window):
+        return DeviceWaveforms(entries, device, longest_window=longest_window)
+    return CachedWaveforms(entries, pin_memory=device.type == "cuda")

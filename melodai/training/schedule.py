@@ -1,14 +1,27 @@
-"""Learning rate over the epochs, and when to stop."""
+"""The optimizer, its learning rate over the epochs, and when to stop."""
 
 import math
 from dataclasses import dataclass
 
+import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from melodai.config import TrainingConfig
 
 PLATEAU_FACTOR = 0.5
 # Adam at 1e-3 halved ten times; below this nothing moves any more.
 SMALLEST_RATE_SHARE = 1e-3
+
+
+def make_optimizer(network: nn.Module, settings: TrainingConfig) -> Optimizer:
+    """Fused, so that a step can be left out on the device (see `Trainer.train_step`)."""
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    return kinds[settings.optimizer](
+        weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
 
 
 class PlateauSchedule:
@@ -65,6 +78,16 @@ class CosineSchedule:
 
     def load_state_dict(self, state: dict) -> None:
         """Nothing to load."""
+
+
+def make_schedule(
+    optimizer: Optimizer, settings: TrainingConfig
+) -> PlateauSchedule | CosineSchedule:
+    """The schedule that the settings name."""
+    rate = settings.learning_rate
+    if settings.schedule == "plateau":
+        return PlateauSchedule(optimizer, rate, settings.plateau_patience)
+    return CosineSchedule(optimizer, rate, settings.warmup_epochs, settings.epochs)
 
 
 @dataclass

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from melodai.data.corpus import Corpus
 from melodai.data.loader import Batch, TrainingBatches, batch_seed
 from melodai.data.segments import samples_of
 from melodai.data.splits import Split
-from melodai.data.waveforms import CachedWaveforms, DeviceWaveforms
+from melodai.data.waveforms import open_waveforms
 from melodai.errors import NonFiniteLossError
 from melodai.inference import (
     SongOutputs,
@@ -41,31 +40,13 @@ from melodai.training.interrupt import Interrupted, Wish
 from melodai.training.logger import RunLogger
 from melodai.training.loss import balanced_class_weights, mood_loss, one_hot
 from melodai.training.monitor import EpochReport, Monitor
-from melodai.training.schedule import Best, CosineSchedule, PlateauSchedule
+from melodai.training.progress import Progress
+from melodai.training.schedule import make_optimizer, make_schedule
 from melodai.transforms.augment import Augment
 
 # On a GPU the loss is looked at every so many steps: each look waits for the device.
 STEPS_BETWEEN_LOOKS = 20
 PICTURES_IN_GRID = 12
-
-
-@dataclass
-class Progress:
-    """How far a run has come; all that a checkpoint holds beside tensors of the model.
-
-    Attributes:
-        epoch: the epoch at work, from 1.
-        step: the next step of it, from 0.
-        seconds: time trained, over all sessions.
-        gradient_norms: sum over the steps of this epoch.
-    """
-
-    epoch: int = 1
-    step: int = 0
-    seconds: float = 0.0
-    gradient_norms: float = 0.0
-    best: Best = field(default_factory=Best)
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
@@ -118,17 +99,19 @@ class Trainer:
         if config.run.compile:
             self.network = torch.compile(self.model.encoder)
         self.augment = Augment.from_config(config.augment, config.frontend)
-        self.waveforms = self._make_waveforms()
+        longest = self.segment_samples
+        if longest is not None:
+            longest = round(longest * (1 + config.augment.tempo)) + 1
+        self.waveforms = open_waveforms(corpus.entries, device, longest_window=longest)
         self.batches = self._make_batches()
-        self.optimizer = self._make_optimizer()
-        self.schedule = self._make_schedule()
+        self.optimizer = make_optimizer(self.model.encoder, settings)
+        self.schedule = make_schedule(self.optimizer, settings)
         self.average = (
             WeightAverage(self.model.encoder, settings.ema_decay) if settings.ema_decay else None
         )
 
         self.progress = Progress()
         self.metrics = MoodMetrics(len(model.moods), device)
-        self.gradient_norms = torch.zeros((), dtype=torch.float64)
         self.unlooked: deque[tuple[int, Tensor, Tensor]] = deque()
 
     # -- the run ---------------------------------------------------------------------------------
@@ -363,7 +346,7 @@ class Trainer:
                 "schedule": self.schedule.state_dict(),
                 "average": self.average.state_dict() if self.average else None,
                 "metrics": self.metrics.state(),
-                "progress": {**vars(progress), "best": vars(progress.best)},
+                "progress": progress.state_dict(),
             },
         )
 
@@ -375,20 +358,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.metrics.load(state["metrics"])
-        values = dict(state["progress"])
-        self.progress = Progress(**{**values, "best": Best(**values["best"])})
-
-    # -- parts -----------------------------------------------------------------------------------
-
-    def _make_waveforms(self) -> CachedWaveforms | DeviceWaveforms:
-        """All songs in the GPU's memory where they fit, else read from the cache."""
-        entries = self.corpus.entries
-        longest = self.segment_samples
-        if longest is not None:
-            longest = round(longest * (1 + self.config.augment.tempo)) + 1
-        if DeviceWaveforms.fits(entries, self.device, longest_window=longest):
-            return DeviceWaveforms(entries, self.device, longest_window=longest)
-        return CachedWaveforms(entries, pin_memory=self.device.type == "cuda")
+        self.progress = Progress.of(state["progress"])
 
     def _make_batches(self) -> TrainingBatches:
         settings = self.config.training
@@ -398,21 +368,3 @@ class Trainer:
             seed=settings.seed, rank=self.ranks.rank, world_size=self.ranks.world_size,
             draw=lambda generator: self.augment.draw(settings.batch_size, generator),
         )  # fmt: skip
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        settings = self.config.training
-        kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-        weights = [p for p in self.model.encoder.parameters() if p.requires_grad]
-        return kinds[settings.optimizer](
-            weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
-
-    def _make_schedule(self) -> PlateauSchedule | CosineSchedule:
-        settings = self.config.training
-        if settings.schedule == "plateau":
-            return PlateauSchedule(
-                self.optimizer, settings.learning_rate, settings.plateau_patience
-            )
-        return CosineSchedule(
-            self.optimizer, settings.learning_rate, settings.warmup_epochs, settings.epochs
-        )
