@@ -67,4 +67,7 @@ def build_backbone(
 
 
 def register() -> None:
-    """Registers every baseline; called by the registry on its first look-up."""
+    """Enters the baselines into melodai's registry, which calls this on its first look-up."""
+    from baselines.registration import register_families
+
+    register_families()

@@ -114,6 +114,7 @@ def _train(
         find_architecture(config.model.arch)
     device = find_device(config.run.device)
     with graceful_interrupt() as wish, process_group(device, config.training.batch_size) as ranks:
+        _check_pairs(config, ranks)
         corpus = _prepare(config, monitor, ranks)
         split = _split(config, corpus, run, resume)
         if inspect is not None and ranks.is_first:
@@ -151,6 +152,16 @@ def sample_rate_of(config: Config) -> int:
         return config.frontend.sample_rate
     moods = moods_of(config.data.taxonomy)
     return build_model(config.model.arch, moods, frontend=config.frontend).sample_rate
+
+
+def _check_pairs(config: Config, ranks: Ranks) -> None:
+    """Mixup mixes neighbours: several processes make one's pairs if each has an even share."""
+    share = config.training.batch_size // ranks.world_size
+    if config.augment.mixup_alpha and ranks.world_size > 1 and share % 2:
+        raise SettingError(
+            f"--mixup-alpha with {ranks.world_size} processes needs an even number of segments in "
+            f"each; --batch-size {config.training.batch_size} gives {share}"
+        )
 
 
 def _prepare(config: Config, monitor: Monitor, ranks: Ranks) -> Corpus:
