@@ -9,10 +9,11 @@ import pytest
 from melodai.config import DataConfig
 from melodai.data.corpus import prepare
 from melodai.data.splits import check_no_leak
-from melodai.errors import DataError
+from melodai.errors import DataError, SettingError
 from melodai.journey.protocols import COPIES, SEGMENTS, leaky_songs, shuffled_labels
-from melodai.journey.run import JourneySettings, plans, run_journey
+from melodai.journey.run import PROTOCOLS, JourneySettings, Plan, plans, predict, run_journey
 from melodai.journey.steps import STEPS, config_of
+from melodai.training.monitor import Monitor
 from tests.songs import RATE, make_library
 
 
@@ -31,9 +32,9 @@ def corpus(library):
 def test_every_step_changes_something_and_keeps_what_came_before():
     configs = [config_of(step, {}) for step in range(len(STEPS))]
     assert len({config.hash() for config in configs}) == len(STEPS)
-    assert [c.data.taxonomy for c in configs] == ["five"] * 3 + ["three"] * 4
-    assert [c.augment.augment for c in configs] == [False] * 2 + [True] * 5
-    assert [c.model.arch for c in configs] == ["advanced"] * 5 + ["residual"] * 2
+    assert [c.data.taxonomy for c in configs] == ["five"] * 3 + ["three"] * 5
+    assert [c.augment.augment for c in configs] == [False] * 2 + [True] * 6
+    assert [c.model.arch for c in configs][:7] == ["advanced"] * 5 + ["residual"] * 2
 
 
 def test_the_leaky_split_leaks_and_the_honest_path_refuses_it(corpus):
@@ -65,11 +66,45 @@ def test_shuffled_labels_are_the_same_moods_on_other_songs(corpus):
     assert shuffled.keys == corpus.keys
 
 
+def test_scores_of_listeners_are_shuffled_with_the_moods(corpus):
+    tracks = [replace(t, scores=tuple(np.eye(3)[c])) for t, c in
+              zip(corpus.tracks, corpus.classes, strict=True)]  # fmt: skip
+    shuffled = shuffled_labels(replace(corpus, tracks=tuple(tracks)), seed=0)
+    said = [int(np.argmax(track.scores)) for track in shuffled.tracks]
+    assert tuple(said) == shuffled.classes
+
+
+def test_the_lookup_tells_shuffled_labels_only_where_the_split_leaks(library):
+    lookup = [replace(step, changes={}) for step in STEPS if step.is_lookup]
+    settings = JourneySettings(
+        data=library, cache_dir=library.parent / "cache",
+        options={"segment_seconds": 3.0, "num_decoders": 1},
+    )  # fmt: skip
+    accuracy = {}
+    for protocol in PROTOCOLS:
+        plan = Plan(STEPS.index(lookup[0]), protocol, is_shuffled=True)
+        (predictions,) = predict(plan, settings, Monitor())
+        accuracy[protocol] = (predictions.probabilities.argmax(1) == predictions.labels).mean()
+    assert accuracy["leaky"] > 0.9
+    assert accuracy["artist-disjoint"] < 0.8
+
+
+def test_rows_of_other_settings_are_not_mixed(library, tmp_path):
+    settings = JourneySettings(data=library, options={"epochs": 1})
+    run_journey(settings, tmp_path / "out", tmp_path / "rows", protocols=())
+    text = (tmp_path / "out" / "journey.md").read_text(encoding="utf-8")
+    assert f"{len(plans())} rows are missing" in text
+    with pytest.raises(SettingError, match="other settings"):
+        run_journey(replace(settings, seed=1), tmp_path / "out", tmp_path / "rows")
+
+
 def test_the_journey_is_gone_on_with_and_written_as_table_and_figure(
     library, tmp_path, monkeypatch
 ):
     small = {"taxonomy": "three", "arch": "residual"}
-    steps = [replace(step, changes={**step.changes, **small}) for step in STEPS[3:6:2]]
+    steps = [
+        replace(step, changes={**step.changes, **small}) for step in (STEPS[3], STEPS[5], STEPS[7])
+    ]
     for module in ("run", "steps"):
         monkeypatch.setattr(f"melodai.journey.{module}.STEPS", tuple(steps))
     settings = JourneySettings(

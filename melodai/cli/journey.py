@@ -8,7 +8,9 @@ import typer
 def journey(
     data: Path = typer.Argument(..., help="Emotify, or other songs with folds by artist."),
     out: Path = typer.Option(Path("results/journey"), help="Folder of the table and the figure."),
-    parts: Path = typer.Option(Path("runs/journey"), help="Folder of the finished rows."),
+    parts: Path | None = typer.Option(
+        None, help="Folder of the finished rows.  \\[default: rows, in --out]"
+    ),
     folds: str = typer.Option("0", help="Test folds of the honest rows, as 0,1,2."),
     epochs: int = typer.Option(6, min=1, help="Epochs of every row."),
     image_size: int = typer.Option(96, min=32, help="Height and width of the pictures."),
@@ -36,9 +38,8 @@ def journey(
         raise SettingError(f"--folds is {folds!r}; give numbers with commas, as 0,1,2") from None
     options = {"epochs": epochs, "image_size": image_size, "precision": precision}
     settings = JourneySettings(
-        data=data, cache_dir=cache_dir, folds=numbers, seed=seed,
-        options={**options, "early_stopping": 0},
-    )  # fmt: skip
+        data=data, cache_dir=cache_dir, folds=numbers, seed=seed, options=options
+    )
     chosen = PROTOCOLS if protocol is None else (protocol,)
-    run_journey(settings, out, parts, protocols=chosen, monitor=ProgressMonitor())
+    run_journey(settings, out, parts or out / "rows", protocols=chosen, monitor=ProgressMonitor())
     typer.echo((out / "journey.md").read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from melodai.config import DataConfig
 from melodai.data.corpus import Corpus
 from melodai.data.splits import Split, make_split
 from melodai.data.store import CachedTrack
@@ -40,11 +41,11 @@ class Excerpt(CachedTrack):
         song.read_into(samples, self.offset + start)
 
 
-def honest_split(corpus: Corpus, fold: int, validation_fraction: float, seed: int) -> Split:
+def honest_split(corpus: Corpus, config: DataConfig, fold: int, seed: int) -> Split:
     """By artist: the fold is the test part, validation is drawn from the rest."""
     return make_split(
-        corpus.tracks, corpus.keys, fold=fold, num_folds=5,
-        validation_fraction=validation_fraction, seed=seed,
+        corpus.tracks, corpus.keys, fold=fold, num_folds=config.num_folds,
+        validation_fraction=config.validation_fraction, seed=seed,
     )  # fmt: skip
 
 
@@ -87,6 +88,9 @@ def _excerpts(corpus: Corpus, segment_samples: int, random: np.random.Generator)
 def shuffled_labels(corpus: Corpus, seed: int) -> Corpus:
     """The same songs with their moods dealt out anew: nothing is left to learn but the songs."""
     order = np.random.default_rng([seed, 2]).permutation(len(corpus.tracks))
-    moods = [corpus.tracks[index].mood for index in order]
-    tracks = (replace(t, mood=m) for t, m in zip(corpus.tracks, moods, strict=True))
+    given = [corpus.tracks[index] for index in order]
+    tracks = (
+        replace(track, mood=other.mood, scores=other.scores)
+        for track, other in zip(corpus.tracks, given, strict=True)
+    )
     return replace(corpus, tracks=tuple(tracks))

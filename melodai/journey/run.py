@@ -1,5 +1,6 @@
 """Trains and scores every row of the journey, going on where it was stopped."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from melodai.checkpoint import BEST, load_checkpoint
+from melodai.checkpoint import BEST, load_checkpoint, replace_text
 from melodai.config import Config
 from melodai.data.corpus import Corpus, prepare
 from melodai.data.segments import samples_of
+from melodai.data.splits import Split
 from melodai.environment import find_device, versions
+from melodai.errors import SettingError
 from melodai.evaluation.predictions import Predictions, join, make_predictions
+from melodai.inference import SongOutputs
+from melodai.journey.lookup import nearest_outputs
 from melodai.journey.protocols import (
     COPIES,
     SEGMENTS,
@@ -23,7 +28,7 @@ from melodai.journey.protocols import (
     shuffled_labels,
 )
 from melodai.journey.steps import STEPS, config_of
-from melodai.journey.table import Row, write_journey
+from melodai.journey.table import About, Row, write_journey
 from melodai.models import build_model
 from melodai.training.distributed import Ranks
 from melodai.training.interrupt import Wish
@@ -64,14 +69,24 @@ class Plan:
         """Name of its file."""
         return f"{self.step}-{self.protocol}{'-shuffled' if self.is_shuffled else ''}"
 
+    def config(self, settings: JourneySettings) -> Config:
+        """Settings of its training; it takes all its epochs."""
+        common = {"early_stopping": 0, **settings.options, "seed": settings.seed}
+        config = config_of(self.step, common)
+        config = config.with_options(data=settings.data, cache_dir=settings.cache_dir)
+        if self.protocol == "leaky" or config.data.segment_seconds == "full":
+            return config
+        # As many steps an epoch as the leaky protocol has, whose songs come in several copies.
+        return config.with_options(segments_per_track=SEGMENTS * COPIES)
+
 
 def plans() -> list[Plan]:
-    """Every row; the last of the study's steps also with shuffled labels."""
+    """Every row; the last of the study's steps and the look-up also with shuffled labels."""
     last = max(index for index, step in enumerate(STEPS) if not step.is_ours)
     return [
-        Plan(step, protocol, is_shuffled)
-        for step in range(len(STEPS))
-        for is_shuffled in ((False, True) if step == last else (False,))
+        Plan(index, protocol, is_shuffled)
+        for index, step in enumerate(STEPS)
+        for is_shuffled in ((False, True) if step.is_lookup or index == last else (False,))
         for protocol in PROTOCOLS
     ]
 
@@ -90,52 +105,80 @@ def run_journey(
         out: folder of the table and the figure.
         parts: folder of the finished rows' predictions; a row that is there is not trained again.
         protocols: train only these; the table has all rows that are there.
+
+    Raises:
+        SettingError: `parts` holds rows of other settings.
     """
     monitor = monitor or Monitor()
-    parts.mkdir(parents=True, exist_ok=True)
+    _claim(parts, settings)
     for plan in plans():
         path = parts / f"{plan.slug}.npz"
         if plan.protocol in protocols and not path.is_file():
             monitor.message(f"{STEPS[plan.step].name}, {plan.slug}")
-            join(list(_predict(plan, settings, monitor))).save(path)
-    rows = [
-        _row(plan, Predictions.load(parts / f"{plan.slug}.npz"), settings)
-        for plan in plans()
-        if (parts / f"{plan.slug}.npz").is_file()
-    ]
-    write_journey(rows, out, settings.options, settings.folds, settings.seed)
+            join(list(predict(plan, settings, monitor))).save(path)
+    there = [plan for plan in plans() if (parts / f"{plan.slug}.npz").is_file()]
+    rows = [_row(plan, Predictions.load(parts / f"{plan.slug}.npz"), settings) for plan in there]
+    about = About(
+        data=settings.data.name, folds=settings.folds, seed=settings.seed,
+        options=settings.options, num_missing=len(plans()) - len(there),
+    )  # fmt: skip
+    write_journey(rows, out, about)
     return rows
 
 
+def _claim(parts: Path, settings: JourneySettings) -> None:
+    """Writes the settings of the rows, or checks that those that are there have the same."""
+    path = parts / "settings.json"
+    common = {"folds": settings.folds, "seed": settings.seed, "options": settings.options}
+    text = json.dumps(common, indent=2, default=str) + "\n"
+    if not path.exists():
+        parts.mkdir(parents=True, exist_ok=True)
+        replace_text(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise SettingError(f"{parts} holds rows of other settings; choose another --parts")
+
+
 def _row(plan: Plan, predictions: Predictions, settings: JourneySettings) -> Row:
-    rng = np.random.default_rng(settings.seed)
-    return Row.of(STEPS[plan.step].name, plan.protocol, plan.is_shuffled, predictions, random=rng)
+    return Row.of(
+        predictions,
+        step=STEPS[plan.step].name,
+        protocol=plan.protocol,
+        is_shuffled=plan.is_shuffled,
+        config_hash=plan.config(settings).hash(),
+        random=np.random.default_rng(settings.seed),
+    )
 
 
-def _predict(plan: Plan, settings: JourneySettings, monitor: Monitor) -> Iterator[Predictions]:
+def predict(plan: Plan, settings: JourneySettings, monitor: Monitor) -> Iterator[Predictions]:
     """Predictions of the scored part, one record a fold."""
-    config = config_of(plan.step, {**settings.options, "seed": settings.seed})
-    config = config.with_options(data=settings.data, cache_dir=settings.cache_dir)
+    config = plan.config(settings)
     corpus = prepare(config.data, config.frontend.sample_rate)
     if plan.is_shuffled:
         corpus = shuffled_labels(corpus, settings.seed)
+    segment = samples_of(config.data.segment_seconds, corpus.sample_rate)
     if plan.protocol == "leaky":
-        segment = samples_of(config.data.segment_seconds, corpus.sample_rate)
         corpus, split = leaky_songs(corpus, segment, settings.seed)
-        trainer = _train(config, corpus, split, monitor)
         # What chose the best epoch is what is reported, as in the study.
-        yield _record(trainer, corpus, split.validation, "leaky")
-        return
-    # As many steps an epoch as the leaky protocol has, whose songs come in several copies.
-    is_whole = config.data.segment_seconds == "full"
-    config = config.with_options(segments_per_track=1 if is_whole else SEGMENTS * COPIES)
-    for fold in settings.folds:
-        split = honest_split(corpus, fold, config.data.validation_fraction, settings.seed)
-        trainer = _train(config, corpus, split, monitor)
-        yield _record(trainer, corpus, split.test, "test")
+        chosen = [(split, split.validation)]
+    else:
+        splits = (honest_split(corpus, config.data, f, settings.seed) for f in settings.folds)
+        chosen = [(split, split.test) for split in splits]
+    part = "leaky" if plan.protocol == "leaky" else "test"
+    for split, scored in chosen:
+        if STEPS[plan.step].is_lookup:
+            epochs = {"epochs": "0"}
+            outputs = nearest_outputs(
+                corpus, split.train, scored, frontend=config.frontend, segment_samples=segment
+            )
+        else:
+            trainer = _train(config, corpus, split, monitor)
+            progress = trainer.progress
+            epochs = {"epochs": f"{progress.epoch - 1}", "best_epoch": f"{progress.best.epoch}"}
+            outputs = trainer.song_outputs(trainer.model, scored)
+        yield _record(outputs, corpus, scored, part, epochs)
 
 
-def _train(config: Config, corpus: Corpus, split: Any, monitor: Monitor) -> Trainer:
+def _train(config: Config, corpus: Corpus, split: Split, monitor: Monitor) -> Trainer:
     """A trainer that has run and holds the weights of its best epoch."""
     torch.manual_seed(config.training.seed)
     model = build_model(config.model.arch, corpus.moods, frontend=config.frontend)
@@ -154,8 +197,13 @@ def _train(config: Config, corpus: Corpus, split: Any, monitor: Monitor) -> Trai
     return trainer
 
 
-def _record(trainer: Trainer, corpus: Corpus, scored: tuple[int, ...], part: str) -> Predictions:
-    outputs = trainer.song_outputs(trainer.model, scored)
+def _record(
+    outputs: SongOutputs,
+    corpus: Corpus,
+    scored: tuple[int, ...],
+    part: str,
+    epochs: dict[str, str],
+) -> Predictions:
     chosen = [corpus.tracks[index] for index in scored]
     return make_predictions(
         data=corpus.name,
@@ -168,9 +216,5 @@ def _record(trainer: Trainer, corpus: Corpus, scored: tuple[int, ...], part: str
         tracks=outputs.places,
         starts_seconds=outputs.starts / corpus.sample_rate,
         lengths_seconds=outputs.lengths / corpus.sample_rate,
-        provenance={
-            "best_epoch": str(trainer.progress.best.epoch),
-            "epochs": str(len(trainer.progress.history)),
-            "commit": versions()["commit"],
-        },
+        provenance={**epochs, "commit": versions()["commit"]},
     )

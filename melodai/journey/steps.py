@@ -23,11 +23,13 @@ class Step:
         name: what it adds.
         changes: settings on top of those of the step before.
         is_ours: whether it starts from melodai's defaults instead.
+        is_lookup: whether the most similar excerpt answers, and no network (see `lookup`).
     """
 
     name: str
     changes: Mapping[str, Any]
     is_ours: bool = False
+    is_lookup: bool = False
 
 
 STEPS = (
@@ -47,6 +49,7 @@ STEPS = (
     Step("+ class weights and smoothing", {"class_weights": True, "label_smoothing": 0.1}),
     Step("+ residual network", {"arch": "residual"}),
     Step("melodai's defaults, residual", {"arch": "residual"}, is_ours=True),
+    Step("no network: the most similar excerpt's mood", {}, is_ours=True, is_lookup=True),
 )  # fmt: skip
 
 

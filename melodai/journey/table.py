@@ -9,11 +9,37 @@ from typing import Any
 
 import numpy as np
 
+from melodai.config import FrontEndConfig, TrainingConfig
 from melodai.evaluation.intervals import Interval, score_intervals
 from melodai.evaluation.predictions import Predictions
 
 STUDY_ACCURACY = 0.66  # 224 pictures of a leaky split, the best epoch chosen on them
 COLOURS = {"artist-disjoint": "#0072b2", "leaky": "#d55e00"}  # Okabe and Ito's
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """How the rows came about.
+
+    Attributes:
+        data: name of the folder of songs.
+        folds: test parts of the honest rows.
+        options: settings laid over every step.
+        num_missing: rows that are not trained yet.
+    """
+
+    data: str
+    folds: tuple[int, ...]
+    seed: int
+    options: Mapping[str, Any]
+    num_missing: int
+
+    @property
+    def command(self) -> str:
+        """What makes these rows."""
+        options = {"folds": ",".join(map(str, self.folds)), **self.options, "seed": self.seed}
+        flags = [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
+        return " ".join(["melodai-journey", self.data, *flags])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +50,7 @@ class Row:
         scored: "songs", or "excerpts" under the leaky protocol.
         chance: share of the commonest mood among what is scored.
         f1: of each mood.
+        epochs, best_epoch: trained in all, and the one that was kept; "" without training.
     """
 
     step: str
@@ -37,16 +64,19 @@ class Row:
     num_scored: int
     num_artists: int
     epochs: str
+    best_epoch: str
+    config_hash: str
     commit: str
 
     @classmethod
     def of(
         cls,
+        predictions: Predictions,
+        *,
         step: str,
         protocol: str,
         is_shuffled: bool,
-        predictions: Predictions,
-        *,
+        config_hash: str,
         random: np.random.Generator,
     ) -> "Row":
         """Scores of stored predictions."""
@@ -64,6 +94,8 @@ class Row:
             num_scored=predictions.num_tracks,
             num_artists=len(np.unique(predictions.clusters)),
             epochs=predictions.provenance["epochs"],
+            best_epoch=predictions.provenance.get("best_epoch", ""),
+            config_hash=config_hash,
             commit=predictions.provenance["commit"],
         )
 
@@ -73,72 +105,87 @@ class Row:
         return self.step + (", labels shuffled" if self.is_shuffled else "")
 
 
-def write_journey(
-    rows: Sequence[Row], out: Path, options: Mapping[str, Any], folds: Sequence[int], seed: int
-) -> None:
+def write_journey(rows: Sequence[Row], out: Path, about: About) -> None:
     """Writes journey.csv, journey.md and journey.png."""
     out.mkdir(parents=True, exist_ok=True)
+    moods = list(dict.fromkeys(mood for row in rows for mood in row.f1))
     with (out / "journey.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
             ("step", "labels", "protocol", "accuracy", "accuracy_low", "accuracy_high",
-             "macro_f1", "macro_f1_low", "macro_f1_high", "chance", "scored", "num_scored",
-             "num_artists", "epochs", "commit", "f1")
+             "macro_f1", "macro_f1_low", "macro_f1_high", *(f"f1_{mood}" for mood in moods),
+             "chance", "scored", "num_scored", "num_artists", "epochs", "best_epoch",
+             "config_hash", "commit", "seed")
         )  # fmt: skip
         for row in rows:
-            values = (*_bounds(row.accuracy), *_bounds(row.macro_f1), f"{row.chance:.4f}")
-            f1 = "; ".join(f"{mood} {value:.3f}" for mood, value in row.f1.items())
             writer.writerow(
-                (row.step, "shuffled" if row.is_shuffled else "true", row.protocol, *values,
-                 row.scored, row.num_scored, row.num_artists, row.epochs, row.commit, f1)
+                (row.step, "shuffled" if row.is_shuffled else "true", row.protocol,
+                 *_bounds(row.accuracy), *_bounds(row.macro_f1),
+                 *(f"{row.f1[mood]:.4f}" if mood in row.f1 else "" for mood in moods),
+                 f"{row.chance:.4f}", row.scored, row.num_scored, row.num_artists,
+                 row.epochs, row.best_epoch, row.config_hash, row.commit, about.seed)
             )  # fmt: skip
-    (out / "journey.md").write_text(_markdown(rows, options, folds, seed), encoding="utf-8")
-    _draw(rows, out / "journey.png", folds)
+    (out / "journey.md").write_text(_markdown(rows, moods, about), encoding="utf-8")
+    _draw(rows, out / "journey.png", about)
 
 
 def _bounds(found: Interval) -> tuple[str, str, str]:
     return f"{found.value:.4f}", f"{found.low:.4f}", f"{found.high:.4f}"
 
 
-def _markdown(
-    rows: Sequence[Row], options: Mapping[str, Any], folds: Sequence[int], seed: int
-) -> str:
-    made_smaller = ", ".join(f"{name} {value}" for name, value in options.items())
+def _markdown(rows: Sequence[Row], moods: Sequence[str], about: About) -> str:
+    smaller = ", ".join(f"{name.replace('_', ' ')} {v}" for name, v in about.options.items())
     lines = [
         "# The study's journey, repeated",
         "",
-        "Each step twice: on songs of artists that were never heard (the best epoch chosen on "
-        "other artists again), and as the study did it, on excerpts dealt out at random, where "
-        "overlapping excerpts of the same songs were learnt and the best epoch is chosen on what "
-        f"is reported. Test folds {', '.join(map(str, folds))}; seed {seed}. The same for all "
-        f"rows, small so that the whole takes minutes: {made_smaller}. Made by `melodai-journey`.",
+        "Each step twice. **Artist-disjoint**: songs of artists that were never heard, their "
+        "windows pooled, the best epoch chosen on yet other artists. **Leaky**, as the study did "
+        "it: overlapping, a little shifted excerpts of the same songs dealt out at random, each "
+        "scored alone, the best epoch chosen on the very excerpts that are reported. Whole songs "
+        "have no sister excerpts: there, only the artists and the choice of the epoch leak. With "
+        "shuffled labels nothing about moods can be learnt: what lies above chance is the leak.",
         "",
-        "| step | protocol | accuracy | macro F1 | chance | scored | artists | epochs |",
-        "|---|---|---|---|---|---|---|---|",
+        f"    {about.command}",
+        "",
+        f"Made smaller, because the whole was to take minutes on two cores: {smaller} (a full "
+        f"training has {TrainingConfig.epochs} epochs and pictures of "
+        f"{FrontEndConfig.image_size}); test folds {', '.join(map(str, about.folds))}. Networks "
+        "trained so briefly have not begun to learn songs by heart and show only a part of the "
+        "leak; the look-up in the last rows shows all of it.",
+        *(["", f"Not finished: {about.num_missing} rows are missing."] * bool(about.num_missing)),
+        "",
+        "| step | protocol | accuracy | macro F1 | F1 of each mood | chance | scored | artists "
+        "| epochs (best) |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {row.label} | {row.protocol} | {row.accuracy} | {row.macro_f1} | {row.chance:.3f} | "
-        f"{row.num_scored} {row.scored} | {row.num_artists} | {row.epochs} |"
-        for row in rows
-    ]
+    for row in rows:
+        f1 = ", ".join(f"{mood} {row.f1[mood]:.2f}" for mood in moods if mood in row.f1)
+        epochs = f"{row.epochs} ({row.best_epoch})" if row.best_epoch else "none"
+        lines.append(
+            f"| {row.label} | {row.protocol} | {row.accuracy} | {row.macro_f1} | {f1} | "
+            f"{row.chance:.3f} | {row.num_scored} {row.scored} | {row.num_artists} | {epochs} |"
+        )
+    commits = ", ".join(dict.fromkeys(row.commit for row in rows))
     lines += [
         "",
         "In brackets: 95 % interval, bootstrap over artists. Chance: always the commonest mood of "
-        f"what is scored. The study itself reported {STUDY_ACCURACY:.2f}.",
+        f"what is scored. The study itself reported {STUDY_ACCURACY:.2f}. Seed {about.seed}, "
+        f"commit {commits}.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _draw(rows: Sequence[Row], path: Path, folds: Sequence[int]) -> None:
+def _draw(rows: Sequence[Row], path: Path, about: About) -> None:
     from melodai.evaluation.figures import new_figure, save_figure
 
     labels = list(dict.fromkeys(row.label for row in rows))
     songs = max((row.num_scored for row in rows if row.scored == "songs"), default=0)
+    excerpts = max((row.num_scored for row in rows if row.scored == "excerpts"), default=0)
     figure, axes = new_figure(
         "The study's journey, by its protocol and by an honest one",
-        f"emotify, test fold {', '.join(map(str, folds))} (n = {songs} songs) "
-        "against a random split of excerpts",
+        f"{about.data}, test folds {', '.join(map(str, about.folds))} (n = {songs} songs) "
+        f"against a random split of excerpts (n = {excerpts})",
         10,
         1.8 + 0.6 * len(labels),
     )
@@ -146,15 +193,14 @@ def _draw(rows: Sequence[Row], path: Path, folds: Sequence[int]) -> None:
     for row in rows:
         shift = 0.14 if row.protocol == "leaky" else -0.14
         y = labels.index(row.label) + shift
-        first = row.label == labels[0]
         axis.plot(
             row.accuracy.value, y, "s" if row.protocol == "leaky" else "o",
-            color=COLOURS[row.protocol], markersize=7, label=row.protocol if first else None,
+            color=COLOURS[row.protocol], markersize=7, label=row.protocol,
         )  # fmt: skip
         axis.hlines(y, row.accuracy.low, row.accuracy.high, color=COLOURS[row.protocol], lw=2)
         axis.plot(
             [row.chance] * 2, [y - 0.12, y + 0.12], color="0.45", lw=2,
-            label="always the commonest mood" if first and row.protocol == "leaky" else None,
+            label="always the commonest mood",
         )  # fmt: skip
     axis.axvline(STUDY_ACCURACY, color="0.2", ls=":", label="reported by the study")
     axis.set_yticks(range(len(labels)), labels)
@@ -162,5 +208,9 @@ def _draw(rows: Sequence[Row], path: Path, folds: Sequence[int]) -> None:
     axis.invert_yaxis()
     axis.grid(axis="x", color="0.9")
     axis.set_axisbelow(True)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
+    shown = dict(zip(*axis.get_legend_handles_labels()[::-1], strict=True))  # one entry a label
+    axis.legend(
+        shown.values(), shown.keys(), loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=4,
+        frameon=False,
+    )  # fmt: skip
     save_figure(figure, path)
