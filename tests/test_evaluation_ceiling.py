@@ -127,3 +127,15 @@ def test_the_published_values_come_out_within_sampling_error():
     bound = resample_listeners(listeners, "three", np.random.default_rng(0), 100)
     assert bound.accuracy == pytest.approx(0.851, abs=0.008)
     assert bound.macro_f1 == pytest.approx(0.842, abs=0.008)
+
+
+def test_shortcuts_of_some_songs_are_learnt_from_the_others_too():
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 0])
+    folds = np.array([1, 1, 1, 1, 1, 0, 0, 0])
+    scored = folds == 0
+    own_artists, no_genre = np.arange(8), np.full(8, -1)
+    found = shortcuts(labels, 2, folds=folds, artists=own_artists, genres=no_genre, scored=scored)[
+        "commonest mood"
+    ]
+    assert found.num_tracks == 3
+    assert found.accuracy == pytest.approx(1 / 3)

@@ -121,6 +121,7 @@ def shortcuts(
     folds: np.ndarray,
     artists: np.ndarray,
     genres: np.ndarray,
+    scored: np.ndarray | None = None,
 ) -> dict[str, Agreement]:
     """What is reached without listening.
 
@@ -129,7 +130,9 @@ def shortcuts(
         folds: (song,) its fold; what a song's shortcut is learnt from are the other folds.
         artists: (song,) index of its artist; a song alone gets the commonest mood.
         genres: (song,) index of its genre, -1 where unknown; left out if none is known.
+        scored: (song,) whether it counts in the scores; all if None. The others are learnt from.
     """
+    scored = np.ones(len(labels), dtype=bool) if scored is None else scored
     commonest = np.empty(len(labels), dtype=np.int64)
     by_genre = np.empty_like(commonest)
     by_artist = np.empty_like(commonest)
@@ -146,7 +149,9 @@ def shortcuts(
         found["genre"] = by_genre
     nothing = [[np.nan] * num_moods]
     return {
-        name: _agreement([_matrix(labels, said, num_moods)], nothing, len(labels))
+        name: _agreement(
+            [_matrix(labels[scored], said[scored], num_moods)], nothing, int(scored.sum())
+        )
         for name, said in found.items()
     }
 

@@ -1,7 +1,7 @@
 """What the commands about a data set do: its human ceiling, its leaks, and how its moods sound."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,12 +69,21 @@ def measure_ceiling(
     taxonomy: str,
     random: np.random.Generator,
     num_repetitions: int = NUM_REPETITIONS,
+    scored: Collection[str] | None = None,
 ) -> Ceiling:
-    """The ceiling of a library; shortcuts are learnt on its folds, without any by artist."""
+    """The ceiling of a library; shortcuts are learnt on its folds, without any by artist.
+
+    Args:
+        scored: names of the songs that are scored, all if None; shortcuts are learnt from all.
+    """
     tracks = library.tracks
+    is_scored = np.array([scored is None or track.name in scored for track in tracks])
     votes = None
     if has_votes(library.root):
-        votes = read_votes(library.root).of([track.name for track in tracks])
+        names = [track.name for track in tracks]
+        votes = read_votes(library.root).of(
+            [name for name, counts in zip(names, is_scored, strict=True) if counts]
+        )
     artists = _codes([artist_key(track.artist) or f"song {track.name}" for track in tracks])
     genres = _codes([track.genre or "" for track in tracks])
     known = np.array([track.genre is not None for track in tracks])
@@ -82,7 +91,7 @@ def measure_ceiling(
     return Ceiling(
         data=library.name,
         moods=library.moods,
-        num_tracks=len(tracks),
+        num_tracks=int(is_scored.sum()),
         num_votes=0 if votes is None else len(votes.songs),
         halves=votes and split_halves(votes, taxonomy, random, num_repetitions),
         resampled=votes and resample_listeners(votes, taxonomy, random, num_repetitions),
@@ -93,6 +102,7 @@ def measure_ceiling(
             folds=artists if None in folds else np.array(folds),
             artists=artists,
             genres=np.where(known, genres, -1),
+            scored=is_scored,
         ),
     )
 

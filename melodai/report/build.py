@@ -4,7 +4,6 @@ The page is a single file; only the songs, where they are still there, are playe
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +165,7 @@ def run_report(
 
 
 def ceiling_of(predictions: Predictions, data: Path) -> Ceiling:
-    """The ceiling of the predicted songs only; shortcuts are learnt from them as well.
+    """The ceiling of the predicted songs; shortcuts are learnt from the data's other folds.
 
     Raises:
         DataError: the data lacks some of the songs.
@@ -174,12 +173,8 @@ def ceiling_of(predictions: Predictions, data: Path) -> Ceiling:
     taxonomy = next(name for name, moods in TAXONOMIES.items() if moods == predictions.moods)
     library = read_library(DataConfig(data=data, taxonomy=taxonomy))
     wanted = set(predictions.names.tolist())
-    tracks = tuple(track for track in library.tracks if track.name in wanted)
-    if len(tracks) < len(wanted):
-        missing = wanted - {track.name for track in tracks}
+    if missing := wanted - {track.name for track in library.tracks}:
         raise DataError(f"{data} lacks {len(missing)} songs of the run, one is {min(missing)}")
-    if len({track.fold for track in tracks}) == 1:  # nothing to learn from beside the one fold
-        tracks = tuple(replace(track, fold=None) for track in tracks)
     return measure_ceiling(
-        replace(library, tracks=tracks), taxonomy=taxonomy, random=np.random.default_rng(0)
+        library, taxonomy=taxonomy, random=np.random.default_rng(0), scored=wanted
     )
