@@ -20,8 +20,11 @@ LEVELS = [
     {"models"},
     {"inference"},
     {"checkpoint"},
-    {"training", "evaluation", "predict"},
-    {"comparison", "cross_validation", "report", "benchmark", "journey"},
+    {"references"},
+    {"bundle"},
+    {"training", "evaluation", "predict", "explain", "export", "download", "pictures"},
+    {"estimator", "cross_validation", "report", "benchmark", "journey"},
+    {"comparison"},
     {"cli"},
 ]
 STANDARD_LIBRARY_ONLY = set().union(*LEVELS[:4])
