@@ -164,7 +164,27 @@ class AugmentConfig(_Checked):
 class ModelConfig(_Checked):
     """Model"""
 
-    arch: str = option("auto", "Network, see --list-archs; 'auto' picks by the number of songs.")
+    arch: str = option(
+        "auto",
+        "Network, see --list-archs; 'auto' picks by the number of songs. Pretrained ones can be "
+        "joined for a probe: musicnn-msd+yamnet.",
+    )
+    mode: str = option(
+        "auto",
+        "train: all weights alike; finetune: a pretrained network, gently; probe: only a head on "
+        "the frozen network; zero-shot: nothing, its own tags are read as moods. auto: probe for "
+        "pretrained networks of sound, finetune for those of photographs, train for the others.",
+        choices=("auto", "train", "finetune", "probe", "zero-shot"),
+    )
+    head: str = option(
+        "auto",
+        "Head of a probe: linear, mlp, svm, or ridge (kernel regression of the vote shares). auto "
+        "chooses within the training songs.",
+        choices=("auto", "linear", "mlp", "svm", "ridge"),
+    )
+    layers: str | None = option(
+        None, "Layers of a pretrained network, joined by +.  [default: the network's own]"
+    )
     dropout: float | None = option(
         None, "Dropout before the classes.  [default: the network's own]", minimum=0.0, maximum=0.9
     )
@@ -197,6 +217,14 @@ class TrainingConfig(_Checked):
         0.0, "Average the weights with this decay a step for validation; 0 is off.",
         minimum=0.0, maximum=0.99999,
     )  # fmt: skip
+    backbone_rate: float = option(
+        0.1, "Fine-tuning: learning rate of the pretrained layers as a share of the head's.",
+        minimum=0.0, maximum=1.0,
+    )  # fmt: skip
+    unfreeze_epochs: int = option(
+        3, "Fine-tuning: epochs until the next deeper part of the network learns too; 0: all do "
+        "from the start.", minimum=0,
+    )  # fmt: skip
     gradient_clip: float = option(5.0, "Largest norm of the gradient; 0 is off.", minimum=0.0)
     seed: int = option(0, "Seed of every random choice.", minimum=0)
 
@@ -212,6 +240,11 @@ class RunConfig(_Checked):
         "auto", "Arithmetic of the network; auto is bfloat16 on CUDA, float32 elsewhere.",
         choices=("auto", "float32", "bfloat16"),
     )  # fmt: skip
+    weights_dir: Path | None = option(
+        None,
+        "Folder of pretrained weights.  [default: $MELODAI_WEIGHTS, then the user's cache folder]",
+    )
+    offline: bool = option(False, "Never fetch pretrained weights from the network.")
     compile: bool = option(False, "Compile the network (GPU).")
     out: Path | None = option(None, "Run folder.  [default: runs/<time>-<arch>]")
 
@@ -249,7 +282,7 @@ class Config:
 
     def hash(self) -> str:
         """Twelve digits, the same for runs that should come out the same, wherever they lie."""
-        run = dataclasses.replace(self.run, out=None)
+        run = dataclasses.replace(self.run, out=None, weights_dir=None, offline=False)
         data = dataclasses.replace(
             self.data, data=None, cache_dir=None, num_decoders=None, strict=False
         )
