@@ -95,7 +95,7 @@ def decode(
         raise AudioError("the file is empty")
     packets = _Packets()
     blocks, num_samples = [], 0
-    with _open(path) as container:
+    with open_container(path) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None or stream.codec_context is None:
             raise AudioError("there is no audio in it that can be decoded")
@@ -120,7 +120,12 @@ def decode(
     return Decoded(waveform, sample_rate, tags, packets.damaged)
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def open_container(path: Path) -> av.container.InputContainer:
+    """Opens a local file with a demuxer of audio files, whatever its name says.
+
+    Raises:
+        AudioError: it is none of them.
+    """
     options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
     try:
         # The prefix keeps a name such as "concat:a.mp3" from being read as a protocol.

@@ -26,6 +26,11 @@ WRITE_SECONDS = 100  # a slow or busy disk is not a hanging decoder
 
 
 def main() -> None:
+    serve(process)
+
+
+def serve(process: Callable[[dict, "Heartbeat"], dict]) -> None:
+    """Answers jobs until the parent ends, each with what `process` makes of it."""
     # Libraries may print: what they say must not come between the lines of the protocol.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -38,7 +43,7 @@ def main() -> None:
         answers.write(json.dumps({"event": event, **values}) + "\n")
         answers.flush()
 
-    heartbeat = _Heartbeat(say)
+    heartbeat = Heartbeat(say)
     say("ready")
     while True:
         job = jobs.get()
@@ -47,7 +52,7 @@ def main() -> None:
         heartbeat.stop()
 
 
-def process(job: dict, heartbeat: "_Heartbeat") -> dict:
+def process(job: dict, heartbeat: "Heartbeat") -> dict:
     """Hashes the file and, unless the cache has its content already, decodes it into the cache.
 
     Returns:
@@ -89,7 +94,7 @@ def _write(store: Store, key: str, decoded: audio.Decoded | str) -> None:
             raise
 
 
-class _Heartbeat:
+class Heartbeat:
     """Says that the job gets on, at most once a second."""
 
     def __init__(self, say: Callable[..., None]) -> None:

@@ -3,6 +3,7 @@
 Columns, in any order and case: `file` (relative to the CSV), `mood`, and where known `artist`,
 `album`, `title`, `genre`, `votes`, `fold` (a number), `split` (train, validation, test), and a soft
 label as one column for each mood of a taxonomy (`energetic`, `peaceful`, `emotional`, or the five).
+Where a song comes from (`licence`, `url`, `sha256`) may stand there too.
 """
 
 import csv
@@ -18,6 +19,7 @@ from melodai.labels import FIVE_TO_THREE, TAXONOMIES, moods_of, to_taxonomy
 
 _ALIASES = {"path": "file", "filename": "file", "part": "split", "num_votes": "votes"}
 _TEXTS = ("artist", "album", "title", "genre")
+_ORIGIN = ("licence", "license", "url", "sha256", "source_sha256")  # for people, not for training
 _PARTS = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -37,7 +39,7 @@ def read_manifest(path: Path, taxonomy: str) -> Library:
     Raises:
         DataError: the file or some rows cannot be used; the message gives their numbers.
     """
-    columns, rows = read_table(path)
+    columns, rows = read_rows(path)
     kinds = _score_columns(path, columns, taxonomy)
     if "file" not in columns or ("mood" not in columns and not kinds):
         raise DataError(
@@ -45,7 +47,7 @@ def read_manifest(path: Path, taxonomy: str) -> Library:
         )
     tracks: dict[Path, Track] = {}
     problems, warnings = [], []
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         try:
             track = _track(row, path.parent, taxonomy, kinds)
             earlier = tracks.setdefault(track.path, track)
@@ -63,7 +65,8 @@ def read_manifest(path: Path, taxonomy: str) -> Library:
         missing = [t.name for t in tracks.values() if getattr(t, name) is None]
         if 0 < len(missing) < len(tracks):
             raise DataError(f"{path}: some songs have a {name}, but not {listing(missing)}")
-    known = {"file", "mood", "fold", "split", "votes", *_TEXTS, *sum(TAXONOMIES.values(), ())}
+    known = {"file", "mood", "fold", "split", "votes", *_TEXTS, *_ORIGIN}
+    known |= set(sum(TAXONOMIES.values(), ()))
     if unused := [name for name in columns if name not in known]:
         warnings.append(f"columns that are not used: {', '.join(unused)}")
     return Library(
@@ -81,6 +84,12 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     Raises:
         DataError: it cannot be read, or has no header.
     """
+    columns, rows = read_rows(path)
+    return columns, [row for _, row in rows]
+
+
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The same, with the number of the line on which each row begins (the header is on line 1)."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -90,20 +99,25 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        lines, start = [], 1
+        for line in reader:
+            lines.append((start, line))
+            start = reader.line_num + 1  # a quoted value may have lines of its own
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file: {error}") from error
     if not lines:
         raise DataError(f"{path} is empty")
-    names = [name.strip().casefold() for name in lines[0]]
+    names = [name.strip().casefold() for name in lines[0][1]]
     columns = [_ALIASES.get(name, name) for name in names]
     if doubled := sorted({name for name in columns if name and columns.count(name) > 1}):
         raise DataError(f"{path}: column {', '.join(doubled)} stands there twice")
-    return columns, [
-        dict(zip(columns, [value.strip() for value in line] + [""] * len(columns), strict=False))
-        for line in lines[1:]
-        if any(line)
-    ]
+    rows = []
+    for start, line in lines[1:]:
+        if any(line):
+            values = [value.strip() for value in line] + [""] * len(columns)
+            rows.append((start, dict(zip(columns, values, strict=False))))
+    return columns, rows
 
 
 def _score_columns(path: Path, columns: list[str], taxonomy: str) -> tuple[str, ...]:

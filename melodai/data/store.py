@@ -138,9 +138,9 @@ class Store:
         with self._explained():
             self._path(key, "").parent.mkdir(parents=True, exist_ok=True)
             if not isinstance(decoded, str):
-                with _replacing(self._path(key, ".npy")) as file:
+                with replacing(self._path(key, ".npy")) as file:
                     np.save(file, samples, allow_pickle=False)
-            with _replacing(self._path(key, ".json")) as file:
+            with replacing(self._path(key, ".json")) as file:
                 file.write(json.dumps(values).encode())
 
     def prepare(self) -> None:
@@ -151,7 +151,7 @@ class Store:
         """
         with self._explained():
             self.folder.mkdir(parents=True, exist_ok=True)
-            with _replacing(self.folder / "melodai-cache") as file:
+            with replacing(self.folder / "melodai-cache") as file:
                 file.write(b"Decoded songs. This folder can be deleted at any time.\n")
 
     @contextlib.contextmanager
@@ -166,7 +166,7 @@ class Store:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` when it is complete and on the disk, or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
