@@ -1,13 +1,31 @@
-"""A model with all that is needed to answer for a song: windows, pooling, calibration."""
+"""A model with all that is needed to answer for a song: windows, pooling, calibration.
 
+It is read from a run folder or from a folder that `melodai-export` wrote:
+
+    model.json               what the model is; the sha256 of every other file, and of itself
+    model.safetensors        the weights
+    references.safetensors   the songs it learned from, if they were kept
+"""
+
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from melodai.checkpoint import BEST, load_checkpoint, load_model
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from melodai.checkpoint import BEST, load_checkpoint, restore_model
 from melodai.config import Config, Seconds
+from melodai.errors import CheckpointError
 from melodai.models import MoodModel
 from melodai.references import FILE_NAME, References
+
+FORMAT = 1
+DESCRIPTION, WEIGHTS, CHECKSUM = "model.json", "model.safetensors", "sha256"
+DEFAULT_MODEL = Path(__file__).parent / "default_model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +33,7 @@ class ModelBundle:
     """What answers for a song.
 
     Attributes:
+        config: the settings it was trained with.
         segment_seconds: length of a window, or "full".
         pooling: of the windows' probabilities into the song's, see `metrics.pool_by_track`.
         temperature: of the song's probabilities (`evaluation.calibration`), 1 if not calibrated.
@@ -22,10 +41,12 @@ class ModelBundle:
         is_calibrated: whether these were fitted on songs set aside for it.
         references: the songs it learned from; None where they were not kept.
         about: what is known of where it comes from: arch, data, commit, seed, …
+        scores: what `melodai-evaluate` found (`evaluation.json`); empty where it did not look.
         source: the path or name it was asked for.
     """
 
     model: MoodModel
+    config: Config
     segment_seconds: Seconds
     pooling: str
     temperature: float
@@ -33,35 +54,138 @@ class ModelBundle:
     is_calibrated: bool
     references: References | None
     about: dict[str, str]
+    scores: dict[str, Any]
     source: str
 
 
-def load_bundle(where: Path | str) -> ModelBundle:
-    """The best model of a run folder, with the calibration that `melodai-evaluate` wrote there.
+def load_bundle(where: Path | str | None = None) -> ModelBundle:
+    """The model of a run folder, an exported folder or a checkpoint file; no code in it is run.
+
+    Args:
+        where: None is the model that comes with melodai.
 
     Raises:
         CheckpointError: there is no model at that place, or it is damaged.
     """
-    run = Path(where)
-    state = load_checkpoint(run / BEST if run.is_dir() else run)
+    path = DEFAULT_MODEL if where is None else Path(where)
+    if (path / DESCRIPTION).is_file():
+        return _exported(path, str(where or "default"))
+    if where is None:
+        raise CheckpointError(
+            "no model comes with this installation; name one with --model: a run folder of "
+            "melodai-train or a folder that melodai-export wrote"
+        )
+    return _of_run(path)
+
+
+def checksum(content: bytes) -> str:
+    """sha256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def description_checksum(description: Mapping[str, Any]) -> str:
+    """sha256 of what `model.json` says, the checksum itself left out."""
+    said = {key: value for key, value in description.items() if key != CHECKSUM}
+    return checksum(json.dumps(said, sort_keys=True).encode())
+
+
+def _of_run(path: Path) -> ModelBundle:
+    """The best epoch of a run, with the calibration that `melodai-evaluate` wrote beside it."""
+    best = path / BEST if path.is_dir() else path
+    state, folder = load_checkpoint(best), best.parent
     config = Config.from_json(state["config"])
-    folder = run if run.is_dir() else run.parent
-    calibration = _calibration(folder / "evaluation.json")
+    metrics, scores = read_json(folder / "metrics.json"), read_json(folder / "evaluation.json")
+    calibration = scores.get("calibration") or {}
     references = folder / FILE_NAME
+    about = {
+        "arch": state["arch"],
+        "data": metrics.get("data"),
+        "fold": str(config.data.fold),
+        "epoch": str(state["epoch"]) if "epoch" in state else None,
+        "seed": str(config.training.seed),
+        "config_hash": config.hash(),
+        "commit": metrics.get("versions", {}).get("commit"),
+    }
     return ModelBundle(
-        model=load_model(run),
+        model=restore_model(state, best),
+        config=config,
         segment_seconds=config.data.segment_seconds,
         pooling=calibration.get("pooling", "mean"),
         temperature=calibration.get("track_temperature", 1.0),
         segment_temperature=calibration.get("segment_temperature", 1.0),
         is_calibrated=bool(calibration),
         references=References.load(references) if references.is_file() else None,
-        about={"arch": state["arch"], "seed": str(config.training.seed)},
-        source=str(where),
+        about={key: value for key, value in about.items() if value is not None},
+        scores=scores,
+        source=str(path),
     )
 
 
-def _calibration(path: Path) -> dict:
+def _exported(folder: Path, source: str) -> ModelBundle:
+    said = _description(folder / DESCRIPTION)
+    try:
+        files = said["files"]
+        content = _whole(folder / WEIGHTS, files[WEIGHTS])
+        references = None
+        if FILE_NAME in files:
+            _whole(folder / FILE_NAME, files[FILE_NAME])
+            references = References.load(folder / FILE_NAME)
+        settings = json.dumps(said["config"])
+        state = {
+            "arch": said["about"]["arch"], "moods": said["moods"], "config": settings,
+            "encoder": load_tensors(content),
+        }  # fmt: skip
+        return ModelBundle(
+            model=restore_model(state, folder / WEIGHTS),
+            config=Config.from_json(settings),
+            segment_seconds=said["segment_seconds"],
+            pooling=said["pooling"],
+            temperature=said["temperature"],
+            segment_temperature=said["segment_temperature"],
+            is_calibrated=said["is_calibrated"],
+            references=references,
+            about=said["about"],
+            scores=said["scores"],
+            source=source,
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / DESCRIPTION} does not describe a model: {error}"
+        ) from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS} is not a safetensors file: {error}") from error
+
+
+def _description(path: Path) -> dict[str, Any]:
+    said = read_json(path)
+    if said.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is of format {said.get('format')!r}; this melodai reads format {FORMAT}"
+        )
+    if said.get(CHECKSUM) != description_checksum(said):
+        raise CheckpointError(f"{path} was changed after it was written; export the model again")
+    return said
+
+
+def _whole(path: Path, sha256: str) -> bytes:
+    """What is in a file, if it is what was written into it."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"could not read {path}: {error.strerror}") from error
+    if checksum(content) != sha256:
+        raise CheckpointError(f"{path} is damaged or another file; copy or export it again")
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file says; nothing where there is none."""
     if not path.is_file():
         return {}
-    return json.loads(path.read_text(encoding="utf-8")).get("calibration") or {}
+    try:
+        said = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(said, dict):
+        raise CheckpointError(f"{path} is damaged: it is no JSON object")
+    return said

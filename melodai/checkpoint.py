@@ -103,7 +103,18 @@ def load_model(path: Path | str) -> MoodModel:
     """
     path = Path(path)
     path = path / BEST if path.is_dir() else path
-    state = load_checkpoint(path)
+    return restore_model(load_checkpoint(path), path)
+
+
+def restore_model(state: dict[str, Any], path: Path) -> MoodModel:
+    """The model that `model_state` described, ready to evaluate.
+
+    Args:
+        path: where the state comes from, for the message.
+
+    Raises:
+        CheckpointError: the weights do not fit the architecture.
+    """
     config = Config.from_json(state["config"])
     model = build_model(
         state["arch"], state["moods"], frontend=config.frontend, dropout=config.model.dropout

@@ -34,6 +34,13 @@ class SongOutputs:
         """`(segment, class)`, each row sums to 1."""
         return self.logits.double().softmax(1)
 
+    def song_embeddings(self, num_songs: int) -> Tensor:
+        """The mean of each song's windows, `(song, embedding_size)`."""
+        where = torch.from_numpy(self.places)
+        total = torch.zeros(num_songs, self.embeddings.shape[1])
+        total.index_add_(0, where, self.embeddings)
+        return total / torch.bincount(where, minlength=num_songs)[:, None]
+
 
 def to_float(waveform: Tensor, device: torch.device) -> Tensor:
     """int16 `(batch, time)` -> float32 in [-1, 1) on the device; half the bytes travel."""

@@ -1,9 +1,12 @@
 """What a run writes for TensorBoard, read back with TensorBoard's own reader."""
 
+import csv
+
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import melodai
+from melodai.references import References
 from tests.songs import make_library
 
 MOODS = ("energetic", "peaceful", "emotional")
@@ -54,6 +57,17 @@ def test_the_projector_has_a_row_for_every_song_used(run):
     assert rows[0].split("\t") == ["mood", "predicted", "part", "name"]
     used = [row for row in (run / "split.csv").read_text().splitlines()[1:] if ",test" not in row]
     assert len(rows) - 1 == len(used)
+
+
+def test_the_run_keeps_the_songs_it_learned_from(run):
+    with (run / "split.csv").open(newline="") as file:
+        train = [row["name"] for row in csv.DictReader(file) if row["part"] == "train"]
+    references = References.load(run / "references.safetensors")
+    assert sorted(references.names) == sorted(train)
+    assert references.embeddings.shape == (len(train), 256)
+    assert all(
+        mood in name for name, mood in zip(references.names, references.moods, strict=True)
+    ), "each song's own mood"
 
 
 def test_hparams_are_in_the_run_itself_with_final_metrics(events, run):

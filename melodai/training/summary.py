@@ -1,31 +1,59 @@
 """What a finished run shows of its best epoch: pictures, songs to listen to, the space of songs."""
 
-import torch
+from collections.abc import Sequence
+
+from torch import Tensor
 
 from melodai.data.segments import Segment
+from melodai.inference import SongOutputs
 from melodai.metrics import MoodScores, pool_by_track
+from melodai.references import FILE_NAME, References
 from melodai.training.logger import RunLogger, as_audio
 from melodai.training.trainer import Trainer
 
 NUM_WRONG_SONGS = 5
 SECONDS_TO_LISTEN = 20.0
-# The projector is a page in a browser; more points than this make it slow.
-MOST_POINTS = 5000
+# A new song is held against every reference, and the projector is a page in a browser: of more
+# songs than these an even choice is taken.
+MOST_REFERENCES, MOST_VALIDATION_POINTS = 4000, 1000
 
 
 def summarise(trainer: Trainer, logger: RunLogger | None) -> MoodScores:
-    """Scores of the validation songs with the present weights; logs what they look like."""
+    """Scores of the validation songs with the present weights; logs what they look like.
+
+    The first process also writes the training songs' embeddings into the run folder.
+    """
     tracks = list(trainer.split.validation)
     probabilities = trainer.song_probabilities(tracks)
     scores = trainer.scores_of(probabilities, tracks)
-    if logger is None:
+    if not trainer.ranks.is_first:
         return scores
-    best = trainer.progress.best.epoch
-    labels = trainer.labels[tracks].numpy()
-    logger.validation(probabilities, labels, best)
-    _log_wrong_songs(trainer, logger, tracks, probabilities)
-    _log_embedding(trainer, logger)
+    train = _evenly(trainer.split.train, MOST_REFERENCES)
+    shown = [*train, *_evenly(tracks, MOST_VALIDATION_POINTS)]
+    outputs = trainer.song_outputs(trainer.model, shown)
+    _write_references(trainer, train, outputs.song_embeddings(len(shown))[: len(train)])
+    if logger is not None:
+        labels = trainer.labels[tracks].numpy()
+        logger.validation(probabilities, labels, trainer.progress.best.epoch)
+        _log_wrong_songs(trainer, logger, tracks, probabilities)
+        _log_embedding(trainer, logger, shown, outputs)
     return scores
+
+
+def _evenly(tracks: Sequence[int], most: int) -> list[int]:
+    step = max(1, -(-len(tracks) // most))
+    return list(tracks[::step])
+
+
+def _write_references(trainer: Trainer, tracks: list[int], embeddings: Tensor) -> None:
+    """The songs it learned from: what is like a new song, and whether anything is."""
+    songs = [trainer.corpus.tracks[track] for track in tracks]
+    References.of(
+        embeddings,
+        names=[song.name for song in songs],
+        artists=[song.artist for song in songs],
+        moods=[song.mood for song in songs],
+    ).save(trainer.run / FILE_NAME)
 
 
 def _log_wrong_songs(trainer: Trainer, logger: RunLogger, tracks: list[int], probabilities) -> None:
@@ -48,17 +76,12 @@ def _log_wrong_songs(trainer: Trainer, logger: RunLogger, tracks: list[int], pro
         logger.wrong_song(rank, text, as_audio(excerpt), rate, trainer.progress.best.epoch)
 
 
-def _log_embedding(trainer: Trainer, logger: RunLogger) -> None:
-    """Each training and validation song as the mean of its windows' embeddings."""
-    split, corpus = trainer.split, trainer.corpus
-    tracks = [*split.validation, *split.train][:MOST_POINTS]
-    outputs = trainer.song_outputs(trainer.model, tracks)
+def _log_embedding(
+    trainer: Trainer, logger: RunLogger, tracks: list[int], outputs: SongOutputs
+) -> None:
+    """Songs as the means of their windows' embeddings."""
+    corpus, validation = trainer.corpus, set(trainer.split.validation)
     predicted = pool_by_track(outputs.probabilities(), outputs.places, len(tracks)).argmax(1)
-    where = torch.from_numpy(outputs.places)
-    total = torch.zeros(len(tracks), outputs.embeddings.shape[1])
-    total.index_add_(0, where, outputs.embeddings)
-    embeddings = total / torch.bincount(where, minlength=len(tracks))[:, None]
-    validation = set(split.validation)
     rows = [
         (
             corpus.tracks[track].mood,
@@ -68,4 +91,5 @@ def _log_embedding(trainer: Trainer, logger: RunLogger) -> None:
         )
         for track, mood in zip(tracks, predicted, strict=True)
     ]
+    embeddings = outputs.song_embeddings(len(tracks))
     logger.embedding(embeddings, rows, trainer.progress.best.epoch)

@@ -1,0 +1,158 @@
+"""What answers for a song is read from run folders and exported folders, and never from damage."""
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from melodai.bundle import CHECKSUM, description_checksum, load_bundle
+from melodai.checkpoint import model_state, save_checkpoint
+from melodai.config import Config
+from melodai.errors import CheckpointError
+from melodai.export.model import export_model
+from melodai.models import build_model
+from melodai.references import FILE_NAME, References
+
+MOODS = ("energetic", "peaceful", "emotional")
+EVALUATION = {
+    "data": "emotify", "moods": MOODS, "num_tracks": 60, "num_artists": 21,
+    "calibration": {
+        "pooling": "max", "track_temperature": 1.2592774963265299, "segment_temperature": 1.386,
+    },
+    "tracks": {"accuracy": {"value": 0.5333, "low": 0.3667, "high": 0.7021}},
+    "provenance": {"commit": "38da39c7fcb6"},
+}  # fmt: skip
+
+
+def make_run(folder: Path, arch: str = "residual") -> Path:
+    """A run folder as `melodai-train` and `melodai-evaluate` leave it, of an untrained network."""
+    folder.mkdir()
+    config = Config().with_options(segment_seconds=3.0, image_size=64, data=Path("/home/me/songs"))
+    torch.manual_seed(0)
+    model = build_model(arch, MOODS, frontend=config.frontend)
+    with torch.no_grad():  # even odds would hide an error
+        model.encoder.classifier.weight.mul_(20)
+    save_checkpoint(folder / "best.pt", {**model_state(model, arch, config), "epoch": 7})
+    (folder / "metrics.json").write_text('{"data": "emotify", "versions": {"commit": "abc123"}}')
+    (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
+    names = [f"song {i}" for i in range(6)]
+    References.of(torch.randn(6, 256), names, ["a", "b", "c"] * 2, MOODS * 2).save(
+        folder / FILE_NAME
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def exported(run, tmp_path):
+    export_model(load_bundle(run), tmp_path / "model", with_onnx=False)
+    return tmp_path / "model"
+
+
+def test_an_exported_model_answers_bit_for_bit_as_its_run(run, exported):
+    one, other = load_bundle(run), load_bundle(exported)
+    waveform = torch.randn(2, 22050)
+    with torch.inference_mode():
+        assert torch.equal(one.model(waveform), other.model(waveform))
+    assert torch.equal(one.references.embeddings, other.references.embeddings)
+    for name in (
+        "segment_seconds", "pooling", "temperature", "segment_temperature", "is_calibrated", "about"
+    ):  # fmt: skip
+        assert getattr(one, name) == getattr(other, name), name
+    assert one.model.moods == other.model.moods == MOODS
+    assert (one.temperature, one.pooling) == (1.2592774963265299, "max")
+    assert one.about["commit"] == "abc123" and one.about["data"] == "emotify"
+
+
+def test_a_checkpoint_alone_is_a_model_that_is_not_calibrated(run, tmp_path):
+    alone = tmp_path / "alone.pt"
+    alone.write_bytes((run / "best.pt").read_bytes())
+    bundle = load_bundle(alone)
+    assert not bundle.is_calibrated and bundle.temperature == 1 and bundle.references is None
+
+
+def test_an_exported_model_can_be_exported_again(exported, tmp_path):
+    export_model(load_bundle(exported), tmp_path / "again", with_onnx=False)
+    for name in ("model.safetensors", "README.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (exported / name).read_bytes()
+    assert load_bundle(tmp_path / "again").about == load_bundle(exported).about
+
+
+def test_nothing_there_is_said_with_the_remedy(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no"):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", FILE_NAME])
+def test_one_changed_byte_is_refused(exported, name):
+    content = bytearray((exported / name).read_bytes())
+    content[-3] ^= 1
+    (exported / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"damaged or another file"):
+        load_bundle(exported)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", FILE_NAME])
+def test_a_missing_file_is_named(exported, name):
+    (exported / name).unlink()
+    with pytest.raises(CheckpointError, match=name):
+        load_bundle(exported)
+
+
+def test_a_changed_description_is_refused(exported):
+    path = exported / "model.json"
+    path.write_text(path.read_text().replace('"temperature": 1.259', '"temperature": 9.259', 1))
+    with pytest.raises(CheckpointError, match="was changed"):
+        load_bundle(exported)
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_bundle(exported)
+
+
+def test_a_description_of_another_format_is_refused(exported):
+    path = exported / "model.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(CheckpointError, match="reads format 1"):
+        load_bundle(exported)
+
+
+def test_a_pickle_in_the_weights_place_is_not_run(exported, tmp_path):
+    """Also if whoever planted it has made all checksums fit."""
+    mark = tmp_path / "ran"
+    code = type("Evil", (), {"__reduce__": lambda self: (Path.mkdir, (mark,))})
+    globals()["Planted"] = code
+    code.__module__, code.__qualname__ = __name__, "Planted"
+    evil = pickle.dumps(code())
+    (exported / "model.safetensors").write_bytes(evil)
+    said = json.loads((exported / "model.json").read_text())
+    said["files"]["model.safetensors"] = hashlib.sha256(evil).hexdigest()
+    said[CHECKSUM] = description_checksum(said)
+    (exported / "model.json").write_text(json.dumps(said))
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        load_bundle(exported)
+    assert not mark.exists()
+
+
+def test_weights_of_another_network_are_refused(exported, tmp_path):
+    other = make_run(tmp_path / "other", arch="advanced")
+    export_model(load_bundle(other), tmp_path / "foreign", with_onnx=False)
+    foreign = (tmp_path / "foreign" / "model.safetensors").read_bytes()
+    (exported / "model.safetensors").write_bytes(foreign)
+    said = json.loads((exported / "model.json").read_text())
+    other_said = json.loads((tmp_path / "foreign" / "model.json").read_text())
+    said["files"]["model.safetensors"] = other_said["files"]["model.safetensors"]
+    said[CHECKSUM] = description_checksum(said)
+    (exported / "model.json").write_text(json.dumps(said))
+    with pytest.raises(CheckpointError, match="do not fit residual"):
+        load_bundle(exported)
+
+
+def test_no_place_of_the_training_machine_is_exported(exported):
+    assert "/home/me" not in (exported / "model.json").read_text()
