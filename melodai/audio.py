@@ -69,16 +69,70 @@ class _Packets:
     damaged: int = 0
 
 
+class SongReader:
+    """Reads a file piece by piece: iterating gives int16 blocks `(time,)`, mono.
+
+    The channels are mixed down to their mean and resampled (soxr, high quality). Memory does not
+    grow with the length of the file. A few damaged packets are left out and counted.
+
+    Args:
+        sample_rate: of the blocks, in Hz.
+
+    Attributes:
+        tags, num_samples, num_damaged: known when the last block has come.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], sample_rate: int) -> None:
+        self.path, self.sample_rate = Path(path), sample_rate
+        self.tags, self.num_samples, self.num_damaged = Tags(), 0, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The blocks.
+
+        Raises:
+            AudioError: as `decode` does; what is true of the whole file, after its last block.
+        """
+        if not self.path.is_file():
+            raise AudioError("no such file")
+        if self.path.stat().st_size == 0:
+            raise AudioError("the file is empty")
+        packets, lowest, highest = _Packets(), 32767, -32768
+        with open_container(self.path) as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is None or stream.codec_context is None:
+                raise AudioError("there is no audio in it that can be decoded")
+            stream.codec_context.thread_count = 1  # the files are decoded in parallel already
+            if stream.codec_context.name == "flac":  # else it passes damaged frames on as noise
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
+            self.tags = _tags({**stream.metadata, **container.metadata})
+            for piece in _resample(_frames(container, stream, packets), self.sample_rate):
+                block = _to_int16(piece)
+                if block.size:
+                    lowest = min(lowest, int(block.min()))
+                    highest = max(highest, int(block.max()))
+                self.num_samples += len(block)
+                if self.num_samples > MAX_SECONDS * self.sample_rate:
+                    raise AudioError(f"longer than {MAX_SECONDS / 3600:g} hours")
+                yield block
+        self.num_damaged = packets.damaged
+        if not self.num_samples:
+            raise AudioError("nothing in it could be decoded")
+        if packets.damaged > MAX_DAMAGED_SHARE * packets.total:
+            raise AudioError(
+                f"damaged: {packets.damaged} of {packets.total} packets cannot be decoded"
+            )
+        check_is_sound(self.num_samples, lowest, highest, self.sample_rate)
+        if packets.damaged:
+            logger.warning("%s: %d damaged packets left out", self.path, packets.damaged)
+
+
 def decode(
     path: str | os.PathLike[str],
     sample_rate: int,
     *,
     on_progress: Callable[[], None] = lambda: None,
 ) -> Decoded:
-    """Decodes a file, mixes its channels down to their mean and resamples (soxr, high quality).
-
-    The file is worked through piece by piece: beyond the result (2 bytes a sample) memory does not
-    grow with its length. A few damaged packets are left out and counted.
+    """Decodes a whole file, see `SongReader`; beyond the result (2 bytes a sample) it needs little.
 
     Args:
         sample_rate: of the result, in Hz.
@@ -88,36 +142,32 @@ def decode(
         AudioError: the file is missing, empty or not audio, cannot be decoded, holds NaN or
             infinite samples, is silent (peak below -60 dBFS) or shorter than 3 s.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError("no such file")
-    if path.stat().st_size == 0:
-        raise AudioError("the file is empty")
-    packets = _Packets()
-    blocks, num_samples = [], 0
-    with open_container(path) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:
-            raise AudioError("there is no audio in it that can be decoded")
-        stream.codec_context.thread_count = 1  # the files are decoded in parallel already
-        if stream.codec_context.name == "flac":  # else it passes damaged frames on as noise
-            stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        tags = _tags({**stream.metadata, **container.metadata})
-        for block in _resample(_frames(container, stream, packets), sample_rate):
-            blocks.append(_to_int16(block))
-            num_samples += len(block)
-            if num_samples > MAX_SECONDS * sample_rate:
-                raise AudioError(f"longer than {MAX_SECONDS / 3600:g} hours")
-            on_progress()
-    if not num_samples:
-        raise AudioError("nothing in it could be decoded")
-    if packets.damaged > MAX_DAMAGED_SHARE * packets.total:
-        raise AudioError(f"damaged: {packets.damaged} of {packets.total} packets cannot be decoded")
-    waveform = np.concatenate(blocks)
-    _check_is_sound(waveform, sample_rate)
-    if packets.damaged:
-        logger.warning("%s: %d damaged packets left out", path, packets.damaged)
-    return Decoded(waveform, sample_rate, tags, packets.damaged)
+    reader, blocks = SongReader(path, sample_rate), []
+    for block in reader:
+        blocks.append(block)
+        on_progress()
+    return Decoded(np.concatenate(blocks), sample_rate, reader.tags, reader.num_damaged)
+
+
+def from_samples(samples: np.ndarray, sample_rate: int, wanted_rate: int) -> np.ndarray:
+    """Samples at hand, as if they had been decoded: int16 `(time,)` at the wanted rate.
+
+    Args:
+        samples: `(time,)` or `(channel, time)`, float in ±1 or int16.
+
+    Raises:
+        AudioError: see `decode`.
+    """
+    samples = np.atleast_2d(samples)
+    if samples.ndim != 2 or not 1 <= len(samples) <= MAX_CHANNELS:
+        raise AudioError(f"samples of shape {samples.shape} are not (time,) or (channel, time)")
+    scale = _SCALES["s16"] if samples.dtype == np.int16 else 1.0
+    mono = _checked((samples.mean(axis=0, dtype=np.float64) * scale).astype(np.float32))
+    if not mono.size:
+        raise AudioError("there are no samples in it")
+    waveform = _to_int16(soxr.resample(mono, sample_rate, wanted_rate, quality="HQ"))
+    check_is_sound(len(waveform), int(waveform.min()), int(waveform.max()), wanted_rate)
+    return waveform
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -193,7 +243,10 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
     samples = frame.to_ndarray()
     samples = samples if frame.format.is_planar else samples.reshape(-1, channels).T
     mono = samples.mean(axis=0, dtype=np.float32 if samples.itemsize < 4 else np.float64)
-    mono = ((mono - 128 if kind == "u8" else mono) * _SCALES[kind]).astype(np.float32)
+    return _checked(((mono - 128 if kind == "u8" else mono) * _SCALES[kind]).astype(np.float32))
+
+
+def _checked(mono: np.ndarray) -> np.ndarray:
     if not np.isfinite(mono).all():
         raise AudioError("it holds samples that are not finite numbers")
     if mono.size and np.abs(mono).max() > MAX_LEVEL:
@@ -205,14 +258,18 @@ def _to_int16(block: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(block * 32768), -32768, 32767).astype(np.int16)
 
 
-def _check_is_sound(waveform: np.ndarray, sample_rate: int) -> None:
-    seconds = len(waveform) / sample_rate
+def check_is_sound(num_samples: int, lowest: int, highest: int, sample_rate: int) -> None:
+    """Refuses what is too short or silent; the values are those of int16 samples.
+
+    Raises:
+        AudioError: it is.
+    """
+    seconds = num_samples / sample_rate
     if seconds < MIN_SECONDS:
         shown = math.floor(10 * seconds) / 10  # 2.98 s must not read as 3.0 s
         raise AudioError(f"{shown} s long (at least {MIN_SECONDS:g} s are needed)")
     # Half the range and not the highest value, so that a constant offset counts as silence.
-    peak = (int(waveform.max()) - int(waveform.min())) / 2 / 32768
-    if peak < 10 ** (SILENCE_DBFS / 20):
+    if (highest - lowest) / 2 / 32768 < 10 ** (SILENCE_DBFS / 20):
         raise AudioError(f"silent (its peak is below {SILENCE_DBFS:g} dBFS)")
 
 

@@ -118,6 +118,17 @@ class MoodMetrics:
         self.loss_sum.copy_(state["loss_sum"])
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, over the last axis."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+def at_temperature(probabilities: np.ndarray, temperature: np.ndarray | float) -> np.ndarray:
+    """Probabilities made softer (temperature > 1) or sharper (< 1)."""
+    return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature)
+
+
 def pool_by_track(
     probabilities: ArrayLike, tracks: ArrayLike, num_tracks: int, how: str = "mean"
 ) -> np.ndarray:

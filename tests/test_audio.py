@@ -339,3 +339,39 @@ def test_garbage_at_random_places_never_raises_anything_else(tmp_path):
                 assert decode(path, RATE).waveform.dtype == np.int16
             except AudioError as error:
                 assert len(str(error)) < 120
+
+
+def test_a_file_read_piece_by_piece_is_the_file_read_whole(tmp_path):
+    path = write_audio(tmp_path / "song.mp3", noise(20), RATE, title="A title")
+    reader = audio.SongReader(path, 16000)
+    pieces = list(reader)
+    assert len(pieces) > 3
+    assert np.array_equal(np.concatenate(pieces), decode(path, 16000).waveform)
+    assert (reader.num_samples, reader.tags.title) == (sum(map(len, pieces)), "A title")
+
+
+@pytest.mark.parametrize("channels", [None, 1, 2])
+def test_samples_at_hand_are_treated_like_those_of_a_file(tmp_path, channels):
+    samples = (
+        sine(4, 500, 44100) if channels is None else np.stack([sine(4, 500, 44100)] * channels)
+    )
+    path = write_audio(tmp_path / "a.wav", samples, 44100, codec="pcm_f32le")
+    waveform = audio.from_samples(samples, 44100, RATE)
+    expected = decode(path, RATE).waveform
+    assert len(waveform) == len(expected)
+    assert np.abs(waveform.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        (np.zeros(44100), "silent"),
+        (np.full(44100, np.nan), "not finite"),
+        (noise(1), "1.0 s long"),
+        (np.zeros(0), "no samples"),
+        (np.zeros((2, 2, 2)), "shape"),
+    ],
+)
+def test_samples_that_are_no_song_are_refused(samples, words):
+    with pytest.raises(AudioError, match=words):
+        audio.from_samples(samples, 8000 if len(samples) > 30000 else RATE, 8000)

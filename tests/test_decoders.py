@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from contextlib import closing
 
@@ -137,6 +138,18 @@ def test_a_caller_that_takes_its_time_is_not_held_against_the_children(child):
         next(results)
         time.sleep(2.5)
         assert next(results)[1]["answer"] == 1
+
+
+def test_another_thread_can_stop_it(child):
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    jobs = [{"do": "work", "number": 0}, {"do": "hang", "number": 1}]
+    started = time.monotonic()
+    results = run_jobs(
+        jobs, num_decoders=1, command=child, stall_seconds=60, is_stopped=stop.is_set
+    )
+    assert [position for position, _ in results] == [0]
+    assert time.monotonic() - started < 10
 
 
 def children_of(pid):

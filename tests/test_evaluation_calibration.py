@@ -5,8 +5,9 @@ import pytest
 
 from melodai.errors import DataError
 from melodai.evaluation.calibration import apply_calibration, calibrate, fit_temperature
-from melodai.evaluation.predictions import make_predictions, softmax
+from melodai.evaluation.predictions import make_predictions
 from melodai.evaluation.scores import score_tracks
+from melodai.metrics import softmax
 
 MOODS = ("energetic", "peaceful", "emotional")
 

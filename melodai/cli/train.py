@@ -79,7 +79,7 @@ def _train(
 def _report(resume: Path | None, options: dict[str, Any], config: Config | None = None) -> None:
     """Trains, and says where everything is and how to go on."""
     from melodai.cli.progress import ProgressMonitor
-    from melodai.training.interrupt import Interrupted
+    from melodai.interrupt import Interrupted
     from melodai.training.run import default_run_folder
     from melodai.training.run import resume as go_on
     from melodai.training.run import train as start
@@ -118,7 +118,7 @@ def _cross_validate(config: Config) -> None:
     from melodai.cli.evaluate import print_scores
     from melodai.cli.progress import ProgressMonitor
     from melodai.cross_validation import cross_validate
-    from melodai.training.interrupt import Interrupted
+    from melodai.interrupt import Interrupted
 
     monitor = ProgressMonitor()
     try:

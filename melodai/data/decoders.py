@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from melodai.errors import MelodaiError
@@ -30,6 +30,7 @@ from melodai.errors import MelodaiError
 WORKER = (sys.executable, "-P", "-m", "melodai.data.decoder_worker")
 STALL_SECONDS = 10.0
 START_SECONDS = 120.0
+STOP_SECONDS = 0.1  # how often a caller's wish to stop is looked at
 MAX_ATTEMPTS = 2  # a child may also have been killed for want of memory, or a disk was asleep
 
 
@@ -39,11 +40,18 @@ def run_jobs(
     num_decoders: int,
     command: Sequence[str] = WORKER,
     stall_seconds: float = STALL_SECONDS,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, dict]]:
     """Yields (position of the job, its result) as the results come.
 
+    A child is given its next job only while a result is asked for: a caller that does not come
+    back finds no more than one result of each child waiting.
+
     A job that twice ends its child, or leaves it without a sign of life for `stall_seconds`, has
     the result `{"failure": reason}`. Closing the generator ends all children at once.
+
+    Args:
+        is_stopped: once true, no more results come; another thread than the caller's may say so.
 
     Raises:
         MelodaiError: a child does not even start.
@@ -57,7 +65,10 @@ def run_jobs(
         for _ in range(min(num_decoders, len(jobs))):
             children.append(_Child(command, events))
         while remaining:
-            child, message = _next_event(events, children, stall_seconds)
+            event = _next_event(events, children, stall_seconds, is_stopped)
+            if event is None:
+                return
+            child, message = event
             job = child.job
             if message is None:
                 children.remove(child)
@@ -86,10 +97,16 @@ def run_jobs(
 
 
 def _next_event(
-    events: queue.SimpleQueue, children: list["_Child"], stall_seconds: float
-) -> tuple["_Child", dict | None]:
-    """The next thing a child says (None: it has ended); kills those that hang meanwhile."""
-    while True:
+    events: queue.SimpleQueue,
+    children: list["_Child"],
+    stall_seconds: float,
+    is_stopped: Callable[[], bool],
+) -> tuple["_Child", dict | None] | None:
+    """The next thing a child says (None: it has ended); kills those that hang meanwhile.
+
+    Nothing once the caller wants no more.
+    """
+    while not is_stopped():
         try:
             # Whatever was said while the caller was busy comes before any deadline is looked at.
             return events.get_nowait()
@@ -102,9 +119,11 @@ def _next_event(
                 child.process.kill()
         deadlines = [child.deadline for child in children if child.deadline is not None]
         try:
-            return events.get(timeout=max(0.01, min(deadlines, default=now + stall_seconds) - now))
+            seconds = max(0.01, min(deadlines, default=now + stall_seconds) - now)
+            return events.get(timeout=min(seconds, STOP_SECONDS))
         except queue.Empty:
             continue
+    return None
 
 
 class _Child:

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from melodai.errors import DataError
-from melodai.evaluation.predictions import Predictions, at_temperature
+from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.scores import calibration_error, choose_pooling
-from melodai.metrics import SMALLEST
+from melodai.metrics import SMALLEST, at_temperature
 
 COLDEST, HOTTEST = 0.05, 20.0
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from melodai.data.tracks import artist_key
 from melodai.errors import DataError
-from melodai.metrics import SMALLEST, pool_by_track
+from melodai.metrics import at_temperature, pool_by_track, softmax
 
 FILE_NAME = "predictions.npz"
 
@@ -248,17 +248,6 @@ def align(one: Predictions, other: Predictions) -> tuple[Predictions, Prediction
     if one.moods != other.moods or not np.array_equal(one.labels, other.labels):
         raise DataError("the two runs were evaluated with different moods or labels")
     return one, other
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, over the last axis."""
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
-
-
-def at_temperature(probabilities: np.ndarray, temperature: np.ndarray | float) -> np.ndarray:
-    """Probabilities made softer (temperature > 1) or sharper (< 1)."""
-    return softmax(np.log(np.maximum(probabilities, SMALLEST)) / temperature)
 
 
 def _text(values: list) -> np.ndarray:

@@ -19,6 +19,7 @@ from melodai.environment import find_device, versions
 from melodai.errors import SettingError
 from melodai.evaluation.predictions import Predictions, join, make_predictions
 from melodai.inference import SongOutputs
+from melodai.interrupt import Wish
 from melodai.journey.lookup import nearest_outputs
 from melodai.journey.protocols import (
     COPIES,
@@ -31,7 +32,6 @@ from melodai.journey.steps import STEPS, config_of
 from melodai.journey.table import About, Row, write_journey
 from melodai.models import build_model
 from melodai.training.distributed import Ranks
-from melodai.training.interrupt import Wish
 from melodai.training.monitor import Monitor
 from melodai.training.trainer import Trainer
 

@@ -17,11 +17,11 @@ from melodai.data.corpus import Corpus, prepare
 from melodai.data.splits import Split, make_split, read_split, write_split
 from melodai.environment import check_torch_packages, find_device, versions
 from melodai.errors import CheckpointError, DataError, SettingError
+from melodai.interrupt import graceful_interrupt
 from melodai.labels import moods_of
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import AUTO, find_architecture, resolve_arch
 from melodai.training.distributed import Ranks, process_group
-from melodai.training.interrupt import graceful_interrupt
 from melodai.training.logger import RunLogger
 from melodai.training.monitor import Monitor
 from melodai.training.summary import summarise

@@ -31,12 +31,12 @@ from melodai.inference import (
     network_precision,
     to_float,
 )
+from melodai.interrupt import Interrupted, Wish
 from melodai.metrics import MoodMetrics, MoodScores, pool_by_track, scores_of_confusion
 from melodai.models import MoodModel
 from melodai.training.average import WeightAverage
 from melodai.training.distributed import Ranks, average_gradients, synchronise_batch_norm
 from melodai.training.history import epoch_row, write_history
-from melodai.training.interrupt import Interrupted, Wish
 from melodai.training.logger import RunLogger
 from melodai.training.loss import balanced_class_weights, mood_loss, one_hot
 from melodai.training.monitor import EpochReport, Monitor
