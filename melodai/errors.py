@@ -29,6 +29,10 @@ class AudioError(MelodaiError):
     exit_code = 3
 
 
+class DownloadError(MelodaiError):
+    """Why something could not be fetched, as the part of a sentence."""
+
+
 class CheckpointError(MelodaiError):
     """A checkpoint or run folder that is missing, damaged or made by other settings."""
 
