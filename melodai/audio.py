@@ -91,11 +91,13 @@ class SongReader:
 
         Raises:
             AudioError: as `decode` does; what is true of the whole file, after its last block.
+            OSError: it may not be read.
         """
         if not self.path.is_file():
             raise AudioError("no such file")
         if self.path.stat().st_size == 0:
             raise AudioError("the file is empty")
+        self.path.open("rb").close()  # whoever may not read it is told so, and not that it is bad
         packets, lowest, highest = _Packets(), 32767, -32768
         with open_container(self.path) as container:
             stream = next(iter(container.streams.audio), None)

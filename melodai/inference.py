@@ -53,6 +53,25 @@ def network_precision(device: torch.device, precision: str) -> AbstractContextMa
     return torch.autocast(device.type, torch.bfloat16, enabled=reduced)
 
 
+def infer_windows(
+    model: MoodModel, waveform: Tensor, num_samples: Tensor, device: torch.device, precision: str
+) -> tuple[Tensor, Tensor]:
+    """A batch of windows through a model in evaluation mode, to the CPU.
+
+    Args:
+        waveform: `(batch, time)` int16.
+        num_samples: `(batch,)` int64, what lies beyond is padding.
+
+    Returns:
+        logits `(batch, class)` and embeddings `(batch, embedding_size)`.
+    """
+    features = model.frontend(to_float(waveform, device), num_samples.to(device))
+    with network_precision(device, precision):
+        embedding = model.encoder.embed(features)
+        logits = model.encoder.classifier(embedding)
+    return logits.float().cpu(), embedding.float().cpu()
+
+
 @torch.inference_mode()
 def infer_songs(
     model: MoodModel,
@@ -79,11 +98,9 @@ def infer_songs(
     for batch in evaluation_batches(
         waveforms, tracks, segment_samples=segment_samples, batch_size=batch_size
     ):
-        features = model.frontend(to_float(batch.waveform, device), batch.num_samples.to(device))
-        with network_precision(device, precision):
-            embedding = model.encoder.embed(features)
-            logits.append(model.encoder.classifier(embedding).float().cpu())
-        embeddings.append(embedding.float().cpu())
+        outputs = infer_windows(model, batch.waveform, batch.num_samples, device, precision)
+        logits.append(outputs[0])
+        embeddings.append(outputs[1])
         windows += [(place[s.track], s.start, s.num_samples) for s in batch.segments]
     columns = np.array(windows, np.int64).reshape(-1, 3).T
     return SongOutputs(torch.cat(logits), torch.cat(embeddings), *columns)

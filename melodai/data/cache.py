@@ -79,7 +79,7 @@ def build_cache(
     """
     started = time.monotonic()
     paths = list(dict.fromkeys(Path(path) for path in paths))
-    num_decoders = num_decoders or _num_cores()
+    num_decoders = num_decoders or num_cores()
     cache_dir = Path(cache_dir or default_cache_dir()).expanduser()
     store = Store(cache_dir / f"v{VERSION}-{sample_rate}")
     store.prepare()
@@ -126,7 +126,7 @@ def build_cache(
     )
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

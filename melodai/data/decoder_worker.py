@@ -29,15 +29,21 @@ def main() -> None:
     serve(process)
 
 
-def serve(process: Callable[[dict, "Heartbeat"], dict]) -> None:
-    """Answers jobs until the parent ends, each with what `process` makes of it."""
+def serve(
+    process: Callable[[dict, "Heartbeat"], dict], on_orphaned: Callable[[], None] = lambda: None
+) -> None:
+    """Answers jobs until the parent ends, each with what `process` makes of it.
+
+    Args:
+        on_orphaned: called when the parent is gone without having ended this process.
+    """
     # Libraries may print: what they say must not come between the lines of the protocol.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _limit_memory()
     jobs: queue.SimpleQueue[dict] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
+    threading.Thread(target=_listen, args=(jobs, on_orphaned), daemon=True).start()
 
     def say(event: str, **values: Any) -> None:
         answers.write(json.dumps({"event": event, **values}) + "\n")
@@ -122,9 +128,10 @@ class Heartbeat:
             self._say("alive")
 
 
-def _listen(jobs: queue.SimpleQueue) -> None:
+def _listen(jobs: queue.SimpleQueue, on_orphaned: Callable[[], None]) -> None:
     for line in sys.stdin:
         jobs.put(json.loads(line))
+    on_orphaned()
     os._exit(0)  # the parent has ended, or needs no more: in the middle of a job, too
 
 
