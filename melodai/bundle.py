@@ -103,7 +103,8 @@ def _of_run(path: Path) -> ModelBundle:
         "fold": str(config.data.fold),
         "epoch": str(state["epoch"]) if "epoch" in state else None,
         "seed": str(config.training.seed),
-        "config_hash": config.hash(),
+        # As it was when the run began: later versions of melodai know more settings.
+        "config_hash": metrics.get("config_hash", config.hash()),
         "commit": metrics.get("versions", {}).get("commit"),
     }
     return ModelBundle(

@@ -9,40 +9,10 @@ import pytest
 import torch
 
 from melodai.bundle import CHECKSUM, description_checksum, load_bundle
-from melodai.checkpoint import model_state, save_checkpoint
-from melodai.config import Config
 from melodai.errors import CheckpointError
 from melodai.export.model import export_model
-from melodai.models import build_model
-from melodai.references import FILE_NAME, References
-
-MOODS = ("energetic", "peaceful", "emotional")
-EVALUATION = {
-    "data": "emotify", "moods": MOODS, "num_tracks": 60, "num_artists": 21,
-    "calibration": {
-        "pooling": "max", "track_temperature": 1.2592774963265299, "segment_temperature": 1.386,
-    },
-    "tracks": {"accuracy": {"value": 0.5333, "low": 0.3667, "high": 0.7021}},
-    "provenance": {"commit": "38da39c7fcb6"},
-}  # fmt: skip
-
-
-def make_run(folder: Path, arch: str = "residual") -> Path:
-    """A run folder as `melodai-train` and `melodai-evaluate` leave it, of an untrained network."""
-    folder.mkdir()
-    config = Config().with_options(segment_seconds=3.0, image_size=64, data=Path("/home/me/songs"))
-    torch.manual_seed(0)
-    model = build_model(arch, MOODS, frontend=config.frontend)
-    with torch.no_grad():  # even odds would hide an error
-        model.encoder.classifier.weight.mul_(20)
-    save_checkpoint(folder / "best.pt", {**model_state(model, arch, config), "epoch": 7})
-    (folder / "metrics.json").write_text('{"data": "emotify", "versions": {"commit": "abc123"}}')
-    (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
-    names = [f"song {i}" for i in range(6)]
-    References.of(torch.randn(6, 256), names, ["a", "b", "c"] * 2, MOODS * 2).save(
-        folder / FILE_NAME
-    )
-    return folder
+from melodai.references import FILE_NAME
+from tests.runs import MOODS, make_run
 
 
 @pytest.fixture(scope="module")

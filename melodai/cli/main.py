@@ -8,12 +8,14 @@ number; 6 another process of a data-parallel run has died; 7 a package is missin
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from melodai.cli.evaluate import evaluate
+from melodai.cli.export import export
 from melodai.cli.journey import journey
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
@@ -27,6 +29,7 @@ COMMANDS = {
     "sound": sound,
     "report": report,
     "journey": journey,
+    "export": export,
 }
 
 app = typer.Typer(
@@ -62,7 +65,11 @@ def run() -> None:
 def run_named() -> None:
     """`melodai-train`, `melodai-evaluate`, …: the command that the program's own name says."""
     name = Path(sys.argv[0]).stem.removeprefix("melodai-")
-    command = COMMANDS[name]
+    run_script(COMMANDS[name])
+
+
+def run_script(command: Callable[..., None]) -> None:
+    """A command without a name of its own, such as a script's."""
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
     alone.command(epilog=getattr(command, "epilog", None))(command)
     _run(alone)

@@ -100,9 +100,9 @@ def _scores(bundle: ModelBundle, ceiling: Mapping[str, Any] | None) -> str:
     return f"""
 ## Scores
 
-On {found["num_tracks"]} songs by {found["num_artists"]} artists of {found["data"]} that the network
-neither learned from nor was chosen by; no artist stands on both sides.
-In brackets: 95 % interval, bootstrap over artists.
+On {found["num_tracks"]} songs of {found["data"]}, by {found["num_artists"]} artists of whom the
+network heard nothing before and by whom it was not chosen. In brackets: 95 % interval, bootstrap
+over artists.
 
 {_table(("score", "songs"), rows)}
 
@@ -153,8 +153,9 @@ song from its start); outputs `probabilities` `(batch, mood)`, calibrated for on
     return f"""
 ## How to use it
 
+With melodai installed:
+
 ```sh
-pip install melodai
 melodai-predict my-music --model THIS_FOLDER
 ```
 

@@ -161,7 +161,9 @@ class LogMel(nn.Module):
         return 1 + num_samples // self.hop_length
 
     def _works_in_pieces(self, waveform: Tensor) -> bool:
-        return waveform.device.type == "cpu" and not waveform.requires_grad
+        # An exported graph holds for any number of examples of any length: no loops over them.
+        is_plain = not waveform.requires_grad and not torch.compiler.is_exporting()
+        return waveform.device.type == "cpu" and is_plain
 
     def _bank(self, draw: SpectralChange | None, rows: slice) -> Tensor:
         """Each example's mel bank, `(batch, mel, bin)`, with its changes of pitch and response."""
@@ -270,6 +272,8 @@ class LogMel(nn.Module):
         if num_samples is None:
             num_samples = torch.full((batch,), time, device=waveform.device)
         changes = (None, None) if draw is None else (draw.pitch_ratio, draw.response)
+        if torch.compiler.is_exporting():
+            return [(waveform, num_samples, SpectralChange(*changes))]
         step = max(1, BYTES_AT_ONCE // (4 * self.n_fft * self.num_frames(time)))
         return [
             (
