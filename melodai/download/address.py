@@ -104,9 +104,7 @@ def redirected(address: Address, location: str | None, rules: Rules) -> Address:
     try:
         new = parse_address(there, rules)
     except DownloadError as error:
-        raise DownloadError(
-            f"the server redirects to an address that is refused: {error}"
-        ) from None
+        raise DownloadError(f"the server redirects to what is refused: {error}") from None
     if address.scheme == "https" and new.scheme != "https":
         raise DownloadError(f"the server redirects from https to {new.url}; that is refused")
     return new
