@@ -4,14 +4,15 @@ import melodai
 
 result = melodai.train(data="my-music", arch="residual")   # a run folder, curves, best.pt
 model = result.load()                                      # (batch, time) -> (batch, mood)
+mood = melodai.load(result.run).predict("song.mp3").mood   # an answer for a song
 other = melodai.build_model("advanced", classes=("happy", "sad"))
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from melodai.checkpoint import load_model as load
     from melodai.models.registry import build_model, register_model
+    from melodai.predict.predictor import load
     from melodai.training.run import TrainingResult
 
 __version__ = "0.1.0"
@@ -19,7 +20,7 @@ __all__ = ["build_model", "load", "register_model", "resume", "train"]
 
 _HOMES = {
     "build_model": ("melodai.models.registry", "build_model"),
-    "load": ("melodai.checkpoint", "load_model"),
+    "load": ("melodai.predict.predictor", "load"),
     "register_model": ("melodai.models.registry", "register_model"),
 }
 

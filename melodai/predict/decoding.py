@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -27,21 +26,14 @@ BYTES_AHEAD = 2 << 30
 POLL_SECONDS = 0.05
 
 
-class Sound(Protocol):
-    """Samples of a song, read where they are wanted."""
-
-    num_samples: int
-
-    def read_into(self, samples: np.ndarray, start: int) -> None:
-        """Fills an int16 array with the samples from `start` on."""
-        ...
-
-
 @dataclass(frozen=True)
-class SamplesAtHand:
+class SongAtHand:
     """A song in memory, int16 `(time,)`."""
 
     waveform: np.ndarray
+    path: Path = Path("waveform")
+    artist: str | None = None
+    title: str | None = None
 
     @property
     def num_samples(self) -> int:
@@ -49,6 +41,9 @@ class SamplesAtHand:
 
     def read_into(self, samples: np.ndarray, start: int) -> None:
         samples[:] = self.waveform[start : start + len(samples)]
+
+    def close(self) -> None:
+        """Nothing has to be put away."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ the rate, and for how long the parent waits for a sign of life. The song is writ
 decoded, so that its length costs no memory.
 """
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -68,6 +69,13 @@ def _in_pieces(blocks: Iterable[np.ndarray], heartbeat: Heartbeat) -> Iterator[b
     yield bytes(kept)
 
 
+def _remove(folder: Path) -> None:
+    """Removes what the parent left, while other children may still write into it."""
+    gone = folder.with_name(folder.name + "-gone")
+    with contextlib.suppress(OSError):  # another child was faster
+        folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 if __name__ == "__main__":
-    _, folder = sys.argv
-    serve(decode_to_file, on_orphaned=lambda: shutil.rmtree(folder, ignore_errors=True))
+    serve(decode_to_file, on_orphaned=lambda: _remove(Path(sys.argv[1])))
