@@ -105,8 +105,10 @@ class Transfer:
                 self._wait(error, attempt)
                 attempt += 1
         with self.part.open("rb") as file:
-            if looks_like_page(file.read(_BLOCK_BYTES)):
-                raise DownloadError("the server sent a web page, not audio")
+            is_page = looks_like_page(file.read(_BLOCK_BYTES))
+        if is_page:
+            self.discard()
+            raise DownloadError("the server sent a web page, not audio")
         return content_key(self.part)
 
     def discard(self) -> None:

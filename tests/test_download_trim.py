@@ -1,0 +1,132 @@
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from melodai.audio import decode
+from melodai.download.trim import trim
+from melodai.download.trim_worker import trim_in_child
+from melodai.errors import AudioError
+from tests.conftest import CODECS, noise, sine, write_audio
+
+RATE = 22050
+
+
+def song(path, seconds=12, **options):
+    """A file without a suffix, as it comes from the web."""
+    rate = 48000 if path.suffix == ".opus" else 44100
+    sound = np.stack([noise(seconds, 1, rate), sine(seconds, 440, rate)])
+    return write_audio(path, sound, rate, **options).rename(path.with_name("song.part"))
+
+
+@pytest.mark.parametrize("suffix", [name for name in CODECS if name not in (".flac", ".ogg")])
+def test_packets_are_copied_so_that_the_sound_stays_the_same(tmp_path, suffix):
+    tags = {"artist": "Motörhead; & more", "title": "Tïtle"}
+    source = song(tmp_path / f"a{suffix}", **(tags if suffix not in (".aac", ".aiff") else {}))
+    whole = decode(source, RATE)
+    trimmed = trim(source, tmp_path / "cut", 8)
+    assert trimmed.how == "copied"
+    assert trimmed.path == tmp_path / f"cut{suffix}"
+    assert trimmed.seconds == pytest.approx(8, abs=0.1)
+    assert trimmed.tags == whole.tags
+    cut = decode(trimmed.path, RATE).waveform
+    same = 7 * RATE
+    assert np.array_equal(cut[:same], whole.waveform[:same])
+
+
+def test_a_real_vorbis_file_is_copied_too(tmp_path):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, noise(12), RATE, format="OGG", subtype="VORBIS")
+    trimmed = trim(path, tmp_path / "cut", 8)
+    assert (trimmed.how, trimmed.path.suffix) == ("copied", ".ogg")
+    assert trimmed.seconds == pytest.approx(8, abs=0.2)
+    same = 7 * RATE
+    found, whole = (decode(file, RATE).waveform[:same] for file in (trimmed.path, path))
+    assert np.array_equal(found, whole)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_flac_is_encoded_again_without_a_loss(tmp_path, deep):
+    random = np.random.default_rng(0)
+    kind, scale, sample_format = (np.int32, 2**31, "s32") if deep else (np.int16, 2**15, "s16")
+    samples = (random.uniform(-0.5, 0.5, 12 * RATE) * scale).astype(kind)
+    samples &= ~0xFF if deep else ~0  # 24 bits
+    source = tmp_path / "song"
+    with av.open(str(source), "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=RATE, layout="mono")
+        stream.codec_context.format = sample_format
+        frame = av.AudioFrame.from_ndarray(samples[None], sample_format, "mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        container.metadata["artist"] = "A"
+    trimmed = trim(source, tmp_path / "cut", 8)
+    assert (trimmed.how, trimmed.path.suffix) == ("encoded", ".flac")
+    with av.open(str(trimmed.path)) as container:
+        found = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+        assert container.duration / av.time_base == pytest.approx(trimmed.seconds, abs=0.01)
+    assert 8 * RATE <= len(found) <= 8.5 * RATE
+    assert np.array_equal(found, samples[: len(found)])
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".wav", ".opus", ".m4a"])
+def test_a_short_song_stays_as_it_is_to_the_byte(tmp_path, suffix):
+    source = song(tmp_path / f"a{suffix}")
+    for seconds in (60, None):
+        trimmed = trim(source, tmp_path / "cut", seconds)
+        assert (trimmed.how, trimmed.path.suffix) == ("kept", suffix)
+        assert trimmed.path.read_bytes() == source.read_bytes()
+
+
+def test_a_film_loses_its_pictures_and_keeps_its_sound(tmp_path):
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=5)
+        video.width = video.height = 32
+        audio = container.add_stream("aac", rate=RATE, layout="mono")
+        for number in range(25):
+            picture = np.full((32, 32, 3), number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        sound = av.AudioFrame.from_ndarray(sine(5, 440)[None], "fltp", "mono")
+        sound.sample_rate = RATE
+        container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+        container.mux(video.encode(None))
+    trimmed = trim(path, tmp_path / "cut", 60)
+    assert (trimmed.how, trimmed.path.suffix) == ("copied", ".m4a")
+    with av.open(str(trimmed.path)) as container:
+        assert [stream.type for stream in container.streams] == ["audio"]
+
+
+def test_what_lies_about_its_time_is_cut_by_its_samples(tmp_path):
+    """FFmpeg's own Vorbis encoder writes timestamps that start again."""
+    trimmed = trim(song(tmp_path / "a.ogg"), tmp_path / "cut", 8)
+    assert trimmed.seconds == pytest.approx(8, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"<html>" * 1000, "not an audio file"),
+        (bytes(10_000), "not an audio file"),
+        (b"#EXTM3U\nfile:///etc/passwd\n", "not an audio file"),
+    ],
+)
+def test_what_is_no_audio_is_refused_in_a_child(tmp_path, data, words):
+    (tmp_path / "song.part").write_bytes(data)
+    with pytest.raises(AudioError, match=words):
+        trim_in_child(tmp_path / "song.part", tmp_path / "cut", 8)
+    assert [path.name for path in tmp_path.iterdir()] == ["song.part"]
+
+
+def test_silence_and_snippets_are_refused_and_leave_nothing(tmp_path):
+    for sound, words in [(np.zeros(5 * RATE), "silent"), (sine(2), "at least 3 s")]:
+        source = write_audio(tmp_path / "song.wav", sound)
+        with pytest.raises(AudioError, match=words):
+            trim(source, tmp_path / "cut", 8)
+        assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+
+
+def test_a_child_cuts_as_the_function_does(tmp_path):
+    source = song(tmp_path / "a.mp3", artist="A")
+    assert trim_in_child(source, tmp_path / "cut", 8) == trim(source, tmp_path / "cut", 8)
