@@ -196,14 +196,16 @@ class _Job:
             should_stop=self._should_stop,
             on_bytes=lambda count: self._count(count, songs=0),
         )
-        source, sha256 = obtain(
-            transfer, song.url, song.sha256, work, self._rules, self._should_stop
-        )
         try:
+            source, sha256 = obtain(
+                transfer, song.url, song.sha256, work, self._rules, self._should_stop
+            )
             trimmed = trim_in_child(source, work, self._seconds)
         except AudioError as error:
             transfer.discard()
             raise DownloadError(f"not usable as audio: {error}") from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)  # what came from a page
         place = self._out / song.mood / f"{stem}{trimmed.path.suffix}"
         place.parent.mkdir(exist_ok=True)
         row = {
@@ -219,7 +221,6 @@ class _Job:
             self._list.put(row)
         os.replace(trimmed.path, place)
         transfer.discard()
-        shutil.rmtree(work, ignore_errors=True)
         return trimmed.how
 
     def _where(self, place: Path, song: Wanted) -> dict[str, str]:
