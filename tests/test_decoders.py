@@ -36,6 +36,10 @@ for line in sys.stdin:
         os.kill(os.getpid(), signal.SIGKILL)
     elif job["do"] == "exit":
         sys.exit("something went wrong")
+    elif job["do"] == "exit slowly":
+        os.close(1)
+        time.sleep(0.2)
+        os._exit(3)
     elif job["do"] == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True: pass
@@ -92,6 +96,11 @@ def test_a_crash_costs_only_the_job_that_caused_it(child):
     assert results[1]["failure"] == "killed its decoder (signal 11, SIGSEGV)"
     assert results[3]["failure"] == "killed its decoder (signal 9, SIGKILL)"
     assert results[4]["failure"] == "killed its decoder (exit code 1: something went wrong)"
+
+
+def test_a_child_that_takes_its_time_to_end_is_not_said_to_be_killed(child):
+    results = run(child, "exit slowly", num_decoders=1)
+    assert results[0]["failure"] == "killed its decoder (exit code 3)"
 
 
 def test_all_jobs_may_crash(child):

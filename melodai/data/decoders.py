@@ -31,6 +31,7 @@ WORKER = (sys.executable, "-P", "-m", "melodai.data.decoder_worker")
 STALL_SECONDS = 10.0
 START_SECONDS = 120.0
 STOP_SECONDS = 0.1  # how often a caller's wish to stop is looked at
+EXIT_SECONDS = 2.0
 MAX_ATTEMPTS = 2  # a child may also have been killed for want of memory, or a disk was asleep
 
 
@@ -158,8 +159,12 @@ class _Child:
 
     def epitaph(self) -> str:
         """Why it ended."""
-        self.process.kill()
-        code = self.process.wait()
+        try:
+            # Its output ends a little before it does: killed now, it would not say why.
+            code = self.process.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip()
         self._close()

@@ -75,9 +75,9 @@ def trim(
     with open_container(source) as container:
         demuxer, num_streams = container.format.name, len(container.streams)
         stream = next(iter(container.streams.audio), None)
-        if stream is None:
-            raise AudioError("there is no audio in it")
-        codec = stream.codec_context.name if stream.codec_context is not None else ""
+        if stream is None or stream.codec_context is None:
+            raise AudioError("there is no audio in it that can be decoded")
+        codec = stream.codec_context.name
     ways: list[tuple[str, str, Callable[[Path], bool]]] = []
     if demuxer in _KEPT and (demuxer not in _OF_FILMS or num_streams == 1):
         ways.append(("kept", _KEPT[demuxer], lambda path: _keep(source, path, seconds)))
@@ -148,7 +148,7 @@ def _encode(
         if context.name == "flac":  # else damaged frames are passed on as noise
             context.options = {"err_detect": "crccheck+explode"}
         is_deep = context.format is not None and context.format.name in _DEEP_FORMATS
-        copy = resampler = None
+        copy = resampler = kind = None
         for frame in _frames(container, stream, seconds):
             if copy is None:
                 copy = output.add_stream("flac", rate=frame.sample_rate, layout=frame.layout.name)
@@ -157,6 +157,9 @@ def _encode(
                 resampler = av.AudioResampler(
                     copy.codec_context.format, frame.layout, frame.sample_rate
                 )
+                kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if kind != (frame.format.name, frame.layout.name, frame.sample_rate):
+                raise AudioError("it cannot be cut: its sample rate or channels change on the way")
             frame.pts = None
             for piece in resampler.resample(frame):
                 output.mux(copy.encode(piece))
