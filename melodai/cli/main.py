@@ -1,9 +1,10 @@
 """`melodai`, and `melodai-train` and its sisters: the same commands under both names.
 
-Exit codes: 0 done; 1 an error not named below; 2 a wrong setting or argument; 3 songs, labels or
-splits that cannot be used; 4 a checkpoint or run folder that cannot be used; 5 the loss is not a
-number; 6 another process of a data-parallel run has died; 7 a package is missing or does not fit;
-130 stopped by Ctrl-C, 143 by SIGTERM (the state is saved, the command to go on is printed).
+Exit codes: 0 done; 1 an error not named below, or some songs of `predict` could not be listened to;
+2 a wrong setting or argument; 3 songs, labels or splits that cannot be used; 4 a checkpoint or run
+folder that cannot be used; 5 the loss is not a number; 6 another process of a data-parallel run has
+died; 7 a package is missing or does not fit; 130 stopped by Ctrl-C, 143 by SIGTERM (the state is
+saved, the command to go on is printed).
 """
 
 import os
@@ -17,6 +18,7 @@ import typer
 from melodai.cli.evaluate import evaluate
 from melodai.cli.export import export
 from melodai.cli.journey import journey
+from melodai.cli.predict import predict
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
 from melodai.errors import MelodaiError
@@ -24,6 +26,7 @@ from melodai.errors import MelodaiError
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
+    "predict": predict,
     "ceiling": ceiling,
     "audit": audit,
     "sound": sound,

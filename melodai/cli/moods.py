@@ -1,0 +1,146 @@
+"""Moods on the terminal: a bar while songs are listened to, then a table."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from melodai.predict.rows import Row
+from melodai.predict.run import Answer, Watcher
+from melodai.predict.songs import Songs
+from melodai.predict.summary import Summary
+
+# A table is read up to this many rows; of more songs a few are shown, and counts.
+MOST_ROWS, FEW_ROWS = 40, 15
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} songs/s")
+
+
+@contextmanager
+def listening(*, is_shown: bool, names_songs: bool) -> Iterator[Watcher]:
+    """A bar with songs a second and the time left, on stderr; each song by name if wanted."""
+    console = Console(highlight=False, stderr=True)
+    columns = (TextColumn("listening"), BarColumn(), MofNCompleteColumn(), _Speed())
+    with Progress(
+        *columns, TextColumn("left"), TimeRemainingColumn(), console=console, transient=True,
+        disable=not (is_shown and console.is_terminal), speed_estimate_period=60.0,
+    ) as progress:  # fmt: skip
+        task = progress.add_task("listening", total=None)
+
+        def start(num_songs: int, num_done: int) -> None:
+            progress.update(task, total=num_songs)
+            if num_done and is_shown:
+                console.print(f"{num_done} songs have an answer already, {num_songs} to go")
+
+        def answer(said: Answer) -> None:
+            progress.advance(task)
+            if names_songs:
+                console.print(escape(_line(said)), soft_wrap=True)
+
+        yield Watcher(start, answer)
+
+
+def _line(said: Answer) -> str:
+    if hasattr(said, "reason"):
+        return f"{readable(said.path)}: {said.reason}"
+    return f"{readable(said.file)}: {said.mood} {said.confidence:.2f}"
+
+
+def print_summary(console: Console, summary: Summary, moods: tuple[str, ...]) -> None:
+    """The songs with their moods where they are few, else the first of them and counts."""
+    rows = summary.shown
+    num_moods = summary.num_rows - summary.num_failed
+    if num_moods > MOST_ROWS:
+        rows = rows[:FEW_ROWS]
+    if rows:
+        console.print(_table(rows, moods))
+    if num_moods > len(rows):
+        console.print(f"… and {num_moods - len(rows)} more")
+    counts = [f"{mood} {n} ({n / num_moods:.0%})" for mood, n in summary.moods.most_common()]
+    console.print(f"{num_moods} songs: {', '.join(counts)}" if counts else "No song has an answer")
+    if summary.num_unfamiliar:
+        console.print(
+            f"{summary.num_unfamiliar} are far from what the model learned (unfamiliar); "
+            "their moods mean little"
+        )
+
+
+def print_left_out(console: Console, summary: Summary, songs: Songs, out: Path | None) -> None:
+    """What has no mood, and why."""
+    for number, kind in (
+        (songs.num_duplicates, "named more than once, taken once"),
+        (songs.num_ignored, "in the folders are not audio and were ignored"),
+    ):
+        if number:
+            console.print(f"{number} files {kind}")
+    if songs.skipped:
+        console.print(f"{len(songs.skipped)} entries were skipped:")
+        skipped = [f"{readable(entry.what)}: {entry.reason}" for entry in songs.skipped]
+        _print_some(console, skipped, len(skipped), None)
+    if summary.num_failed:
+        console.print(f"{summary.num_failed} files could not be listened to:")
+        failed = [f"{readable(row.file)}: {row.error}" for row in summary.failed]
+        _print_some(console, failed, summary.num_failed, out)
+
+
+def _print_some(console: Console, lines: list[str], number: int, out: Path | None) -> None:
+    for line in lines[:MOST_ROWS]:
+        console.print("  " + escape(line), soft_wrap=True)
+    if number > MOST_ROWS:
+        where = f", see {readable(out)}" if out else ""
+        console.print(f"  … and {number - MOST_ROWS} more{where}")
+
+
+def _table(rows: list[Row], moods: tuple[str, ...]) -> Table:
+    table = Table()
+    table.add_column("song", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("mood")
+    for mood in moods:
+        table.add_column(mood, justify="right")
+    table.add_column("length", justify="right")
+    has_notes = any(row.is_unfamiliar for row in rows)
+    if has_notes:
+        table.add_column("")
+    for row in rows:
+        shares = [f"{value:.2f}" for value in row.probabilities]
+        minutes, seconds = divmod(round(row.seconds), 60)
+        note = [Text("unfamiliar" if row.is_unfamiliar else "")] if has_notes else []
+        name = Text(readable(Path(*Path(row.file).parts[-2:])))
+        table.add_row(name, Text(row.mood), *shares, f"{minutes}:{seconds:02}", *note)
+    return table
+
+
+def readable(name: object) -> str:
+    """A name without what a terminal would obey or could not show."""
+    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def command_to_go_on() -> str:
+    """The command that was given, with --resume."""
+    words = sys.argv[1:]
+    if Path(sys.argv[0]).stem.removeprefix("melodai-") != "predict":  # melodai predict …
+        words = words[words.index("predict") + 1 :]
+    words = [word for word in words if word not in ("--force", "--resume")]
+    return readable(shlex.join(["melodai-predict", *words, "--resume"]))

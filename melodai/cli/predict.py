@@ -1,0 +1,215 @@
+"""`melodai-predict`."""
+
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from melodai.errors import SettingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from melodai.interrupt import Interrupted
+    from melodai.predict.result_file import ResultFile
+    from melodai.predict.results import SongMood
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+melodai-predict song.mp3 my-music list.m3u8
+
+melodai-predict my-music --out moods.csv   [dim]# Ctrl-C at any time; --resume goes on[/dim]
+
+melodai-predict my-music --model runs/mine --playlists moods --min-confidence 0.6
+
+melodai-predict my-music --tags --dry-run
+
+torchrun --nproc-per-node 2 -m melodai.cli.main predict my-music --out moods.csv
+
+Exit codes: 0 every song has an answer; 1 some could not be listened to (they are listed, and their
+rows say why); 2 wrong argument; 3 no songs; 4 no model; 130 Ctrl-C; 143 SIGTERM."""
+
+
+def predict(
+    context: typer.Context,
+    places: list[Path] | None = typer.Argument(
+        None, metavar="PATH", help="Files, folders (and all below) and playlists (m3u8, m3u, pls)."
+    ),
+    model: Path | None = typer.Option(
+        None, help="A run folder, an exported folder or a checkpoint.  [default: the model that "
+        "comes with melodai]",
+    ),
+    out: Path | None = typer.Option(None, metavar="FILE", help="Write a row for each song here."),
+    format_name: str | None = typer.Option(
+        None, "--format", metavar="[csv|json|jsonl]",
+        help="Of --out; without --out, of the answers on the terminal.  [default: as --out is "
+        "named]",
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with --out: songs that have a row are left out."
+    ),
+    force: bool = typer.Option(False, "--force", help="Start over if --out is there already."),
+    min_confidence: float = typer.Option(
+        0.0, min=0.0, max=1.0, help="Say 'unsure' where the likeliest mood is less probable."
+    ),
+    playlists: Path | None = typer.Option(
+        None, metavar="FOLDER", help="Write a playlist (m3u8) of each mood here."
+    ),
+    timeline: Path | None = typer.Option(
+        None, metavar="FOLDER", help="Write the moods over time of each song here."
+    ),
+    tags: bool = typer.Option(False, "--tags", help="Write the mood into the files' own tags."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only say what --tags would write."),
+    undo: Path | None = typer.Option(
+        None, metavar="FILE", help="Take back what --tags wrote, by the undo file it left."
+    ),
+    device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, mps."),
+    precision: str = typer.Option(
+        "float32", metavar="[float32|bfloat16]", help="Arithmetic of the network."
+    ),
+    batch_size: int = typer.Option(16, min=1, help="Windows that go through the network at once."),
+    num_decoders: int | None = typer.Option(
+        None, min=1, help="Processes that decode files.  [default: number of cores]"
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Name every song as it is done."),
+) -> None:  # fmt: skip
+    """Say the mood of songs: as a table, a file, playlists, tags or a timeline."""
+    if undo is not None:
+        _undo(undo)
+        return
+    if not places:
+        typer.echo(context.get_help())
+        return
+    if dry_run and not tags:
+        raise SettingError("--dry-run says what --tags would write; give both")
+    if (resume or force) and out is None:
+        raise SettingError("--resume and --force are about --out FILE; name it")
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+    from rich.console import Console
+
+    from melodai.bundle import load_bundle
+    from melodai.cli.moods import listening, print_left_out, print_summary, readable
+    from melodai.data.cache import num_cores
+    from melodai.interrupt import Interrupted
+    from melodai.predict.predictor import Predictor
+    from melodai.predict.result_file import ResultFile, format_of
+    from melodai.predict.run import predict_into, settings_of
+    from melodai.predict.shares import decoders_of_rank, device_of_rank, joined
+    from melodai.predict.songs import find_songs
+    from melodai.predict.summary import summarise
+
+    kind = format_of(out, format_name) if out or format_name else "jsonl"
+    songs = find_songs(places)
+    predictor = Predictor(
+        load_bundle(model), device=device_of_rank(device), precision=precision,
+        batch_size=batch_size, num_decoders=num_decoders or decoders_of_rank(num_cores()),
+        min_confidence=min_confidence,
+    )  # fmt: skip
+    # With rows on stdout, words for people go to stderr.
+    console = Console(highlight=False, stderr=out is None and format_name is not None)
+    with joined() as share, tempfile.TemporaryDirectory(prefix="melodai-") as folder:
+        if share.world_size > 1 and out is None:
+            raise SettingError("several processes need --out FILE to put their answers together")
+        path = out or Path(folder, f"moods.{kind}")
+        result = ResultFile(path, kind, predictor.moods, settings_of(predictor))
+        if share.is_first:
+            result.prepare(resume=resume, force=force)
+        try:
+            with listening(is_shown=share.is_first, names_songs=verbose) as watcher:
+                predict_into(
+                    result, predictor, songs.paths, share=share, watcher=watcher,
+                    before_row=_timeline_writer(timeline),
+                )  # fmt: skip
+        except Interrupted as interrupt:
+            if share.is_first:
+                _say_how_to_go_on(console, interrupt, result, out)
+            raise
+        if not share.is_first:
+            return
+        result.finish()
+        summary = summarise(result.rows())
+        if console.stderr:
+            _print_file(path)
+        else:
+            print_summary(console, summary, predictor.moods)
+        if out is not None:
+            console.print(f"Answers:  {readable(out)}", markup=False, soft_wrap=True)
+        if timeline is not None:
+            console.print(f"Timeline: {readable(timeline)}", markup=False, soft_wrap=True)
+        if playlists is not None:
+            _write_playlists(console, result, playlists)
+        if tags:
+            _write_tags(console, result, dry_run)
+        print_left_out(console, summary, songs, out)
+        result.discard_journal()
+    if summary.num_failed:
+        raise typer.Exit(1)
+
+
+def _timeline_writer(folder: Path | None) -> "Callable[[SongMood], None]":
+    if folder is None:
+        return lambda song: None
+    from melodai.predict.timeline import write_timeline
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda song: write_timeline(song, folder)
+
+
+def _say_how_to_go_on(
+    console: "Console", interrupt: "Interrupted", result: "ResultFile", out: Path | None
+) -> None:
+    from melodai.cli.moods import command_to_go_on, print_summary
+    from melodai.predict.summary import summarise
+
+    if out is None:
+        print_summary(console, summarise(result.rows()), result.moods)
+        words = f"{interrupt}; with --out FILE it could be gone on with"
+    else:
+        words = f"{interrupt}; every answer is in the file. Go on with:  {command_to_go_on()}"
+    console.print(words, markup=False, soft_wrap=True)
+
+
+def _print_file(path: Path) -> None:
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def _write_playlists(console: "Console", result: "ResultFile", folder: Path) -> None:
+    from melodai.cli.moods import readable
+    from melodai.predict.playlists import write_playlists
+    from melodai.predict.results import UNSURE
+
+    answers = ((Path(row.file), row.mood) for row in result.rows() if row.mood is not None)
+    for path in write_playlists(answers, folder, (*result.moods, UNSURE)):
+        console.print(f"Playlist: {readable(path)}", markup=False, soft_wrap=True)
+
+
+def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> None:
+    from melodai.cli.moods import print_tags
+    from melodai.predict.results import UNSURE
+    from melodai.predict.tags import write_moods
+
+    answers = (
+        (Path(row.file), row.mood) for row in result.rows() if row.mood not in (None, UNSURE)
+    )
+    undo_file = Path(f"melodai-tags-{time.strftime('%Y%m%d-%H%M%S')}.undo")
+    print_tags(console, write_moods(answers, undo_file=undo_file, dry_run=dry_run))
+
+
+def _undo(undo_file: Path) -> None:
+    from melodai.predict.tags import undo
+
+    undo(undo_file)
+
+
+predict.epilog = EPILOG  # type: ignore[attr-defined]
