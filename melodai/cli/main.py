@@ -16,6 +16,7 @@ from typing import Any
 import typer
 
 from melodai.cli.evaluate import evaluate
+from melodai.cli.explain import explain
 from melodai.cli.export import export
 from melodai.cli.journey import journey
 from melodai.cli.predict import predict
@@ -33,6 +34,7 @@ COMMANDS = {
     "report": report,
     "journey": journey,
     "export": export,
+    "explain": explain,
 }
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ import numpy as np
 from melodai.data.cache import Failure, num_cores
 from melodai.data.decoders import run_jobs
 from melodai.data.prefetch import prefetch
-from melodai.errors import MelodaiError
+from melodai.errors import AudioError, MelodaiError
 
 WORKER = (sys.executable, "-P", "-m", "melodai.predict.worker")
 # A file may hang a decoder twice (`data.decoders.MAX_ATTEMPTS`): ten seconds in all.
@@ -151,6 +151,22 @@ def decoded_songs(
         finally:
             is_over.set()
             ahead.close()
+
+
+def read_song(path: Path, sample_rate: int) -> np.ndarray:
+    """One file in memory, int16 `(time,)`, decoded in a process of its own.
+
+    Raises:
+        AudioError: it cannot be listened to; the message names it and says why.
+    """
+    with decoded_songs([path], sample_rate, num_decoders=1) as songs:
+        for song in songs:
+            if isinstance(song, Failure):
+                raise AudioError(f"{song.path}: {song.reason}")
+            waveform = np.empty(song.num_samples, np.int16)
+            song.read_into(waveform, 0)
+            song.close()
+    return waveform
 
 
 class _Jobs(Sequence):

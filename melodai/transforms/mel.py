@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
 from melodai.errors import SettingError
+from melodai.transforms.axes import FeatureAxes
 from melodai.transforms.base import per_example
-from melodai.transforms.filter_bank import mel_edges, mel_filters
+from melodai.transforms.filter_bank import hz_to_mel, mel_edges, mel_filters, mel_to_hz
 from melodai.transforms.resize import triangle_weights
 from melodai.transforms.threads import run_all
 
@@ -159,6 +160,20 @@ class LogMel(nn.Module):
     def num_frames(self, num_samples: Samples) -> Samples:
         """Frames of a waveform of that length."""
         return 1 + num_samples // self.hop_length
+
+    def axes(self, num_samples: int) -> FeatureAxes:
+        """Where the rows and columns of the picture of so many samples lie, to about half a cell.
+
+        A mel band is said to reach to half way, in mel, to its neighbours' peaks, and a frame for
+        half a hop to both sides of its centre.
+        """
+        size, last_mel = self.image_size, self.n_mels + 1
+        corners = hz_to_mel(self.edges.cpu().double().numpy())
+        row = 0.5 + np.arange(size + 1) * self.n_mels / size  # in bands; a peak is a corner
+        mel = np.interp(row, np.arange(last_mel + 1), corners)
+        column = np.arange(size + 1) * self.num_frames(num_samples) / size - 0.5  # in frames
+        seconds = column * self.hop_length / self.sample_rate
+        return FeatureAxes(mel_to_hz(mel), seconds.clip(0, num_samples / self.sample_rate))
 
     def _works_in_pieces(self, waveform: Tensor) -> bool:
         # An exported graph holds for any number of examples of any length: no loops over them.
