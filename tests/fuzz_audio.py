@@ -53,7 +53,14 @@ def _bit_flips(data: bytes, chance: random.Random) -> bytes:
 
 
 def _header_bit_flips(data: bytes, chance: random.Random) -> bytes:
-    return _flipped(data, chance, 0, min(len(data), 300), chance.randrange(1, 30))
+    start, end = _header(data, chance)
+    return _flipped(data, chance, start, end, chance.randrange(1, 30))
+
+
+def _header(data: bytes, chance: random.Random) -> tuple[int, int]:
+    """Where a header is: at the beginning, or at the end, as in MP4."""
+    size = min(len(data), chance.choice((300, 1500)))
+    return (0, size) if chance.random() < 0.6 else (len(data) - size, len(data))
 
 
 def _flipped(data: bytes, chance: random.Random, start: int, end: int, count: int) -> bytes:
@@ -74,7 +81,8 @@ def _zeroed_blocks(data: bytes, chance: random.Random) -> bytes:
 
 def _strange_size(data: bytes, chance: random.Random) -> bytes:
     """A number of the header that is far too large, or negative, or nothing."""
-    start = chance.randrange(0, min(len(data) - 4, 200))
+    first, end = _header(data, chance)
+    start = chance.randrange(first, end - 4)
     return data[:start] + chance.choice(_STRANGE_SIZES) + data[start + 4 :]
 
 
