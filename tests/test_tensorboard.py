@@ -49,6 +49,7 @@ def test_pictures_sound_and_curves_of_songs_are_there(events, run):
     wrong = [tag for tag in tags["audio"] if tag.startswith("confidently_wrong/")]
     assert wrong, "a network that has learnt nothing is wrong about some song"
     assert events.Audio(wrong[0])[0].encoded_audio_string[:4] == b"RIFF"
+    assert "explanations/1" in tags["images"]
 
 
 def test_the_projector_has_a_row_for_every_song_used(run):

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from melodai.metrics import MoodScores
 from melodai.training import pictures
 from melodai.training.monitor import EpochReport
 
@@ -30,17 +32,22 @@ class RunLogger:
     def epoch(self, report: EpochReport) -> None:
         """The curves."""
         add, at = self._writer.add_scalar, report.epoch
-        for part, scores in (("train", report.train), ("validation", report.validation)):
-            add(f"loss/{part}", scores.loss, at)
-            add(f"accuracy/{part}", scores.accuracy, at)
-            add(f"macro_f1/{part}", scores.macro_f1, at)
-            for mood, f1 in zip(self._moods, scores.f1, strict=True):
-                add(f"f1_{part}/{mood}", f1, at)
+        self.scores("train", report.train, at)
+        self.scores("validation", report.validation, at)
         add("optimizer/learning_rate", report.learning_rate, at)
         add("optimizer/gradient_norm", report.gradient_norm, at)
         add("speed/segments_per_second", report.segments_per_second, at)
         add("speed/seconds_waiting_for_data", report.waiting_seconds, at)
         add("speed/seconds_per_epoch", report.seconds, at)
+
+    def scores(self, part: str, scores: MoodScores, at: int) -> None:
+        """Loss, accuracy and F1 of a part."""
+        add = self._writer.add_scalar
+        add(f"loss/{part}", scores.loss, at)
+        add(f"accuracy/{part}", scores.accuracy, at)
+        add(f"macro_f1/{part}", scores.macro_f1, at)
+        for mood, f1 in zip(self._moods, scores.f1, strict=True):
+            add(f"f1_{part}/{mood}", f1, at)
 
     def augmented(self, log_mels: Tensor, moods: Sequence[str], seconds: float, at: int) -> None:
         """A grid of pictures as the network sees them, `(batch, 1, height, width)`."""
@@ -61,6 +68,10 @@ class RunLogger:
         tag = f"confidently_wrong/{rank}"
         self._writer.add_audio(tag, waveform[None], at, sample_rate)
         self._writer.add_text(tag, text, at)
+
+    def explanation(self, rank: int, figure: Figure, at: int) -> None:
+        """Why a confidently wrong song was taken for what it is not."""
+        self._writer.add_figure(f"explanations/{rank}", figure, at)
 
     def embedding(self, vectors: Tensor, rows: Sequence[Sequence[str]], at: int) -> None:
         """The embedding projector: `(track, dim)`, and each track's mood, prediction and name."""

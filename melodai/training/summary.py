@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 from melodai.data.segments import Segment
-from melodai.inference import SongOutputs
+from melodai.explain.picture import contributions_figure
+from melodai.explain.window import explain_window
+from melodai.inference import SongOutputs, to_float
 from melodai.metrics import MoodScores, pool_by_track
 from melodai.references import FILE_NAME, References
 from melodai.training.logger import RunLogger, as_audio
@@ -13,6 +16,8 @@ from melodai.training.trainer import Trainer
 
 NUM_WRONG_SONGS = 5
 SECONDS_TO_LISTEN = 20.0
+# Of the wrong songs; a few steps of gradients each, which takes seconds and not minutes.
+NUM_EXPLAINED, EXPLAINING_STEPS = 3, 48
 # A new song is held against every reference, and the projector is a page in a browser: of more
 # songs than these an even choice is taken.
 MOST_REFERENCES, MOST_VALIDATION_POINTS = 4000, 1000
@@ -74,6 +79,31 @@ def _log_wrong_songs(trainer: Trainer, logger: RunLogger, tracks: list[int], pro
         middle = max(0, (corpus.entries[tracks[index]].num_samples - length) // 2)
         excerpt = trainer.waveforms.gather([Segment(tracks[index], middle, length)])[0].cpu()
         logger.wrong_song(rank, text, as_audio(excerpt), rate, trainer.progress.best.epoch)
+        if rank <= NUM_EXPLAINED and hasattr(trainer.model.frontend, "axes"):
+            _log_explanation(trainer, logger, rank, tracks[index], probabilities[index])
+
+
+def _log_explanation(
+    trainer: Trainer, logger: RunLogger, rank: int, track: int, probabilities: np.ndarray
+) -> None:
+    """What in the middle of a song spoke for the mood that it was taken for."""
+    song, rate = trainer.corpus.tracks[track], trainer.model.sample_rate
+    mood = int(probabilities.argmax())
+    there = trainer.corpus.entries[track].num_samples
+    length = trainer.segment_samples or there
+    start = max(0, (there - length) // 2)
+    excerpt = trainer.waveforms.gather([Segment(track, start, length)])
+    why = explain_window(
+        trainer.model.eval(), to_float(excerpt, trainer.device), mood, most_steps=EXPLAINING_STEPS
+    )
+    predicted = trainer.corpus.moods[mood]
+    figure = contributions_figure(
+        why.contributions, excerpt[0].cpu().numpy(), rate,
+        title=f"{song.name}: {predicted}, {probabilities[mood]:.0%}; {song.mood} by its label",
+        subtitle=f"{length / rate:.0f} s of it, from {start / rate:.0f} s on",
+        mood=predicted, method=why.method,
+    )  # fmt: skip
+    logger.explanation(rank, figure, trainer.progress.best.epoch)
 
 
 def _log_embedding(
