@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from melodai.download.rules import Rules
+from melodai.download.rules import NUM_HOSTS, SECONDS, Rules
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,8 +38,8 @@ def download_songs(
         ..., metavar="CSV", help="A row a song: mood, url; artist, title, licence, sha256."
     ),
     out: Path = typer.Option(Path("data"), help="Folder of the songs, one folder a mood in it."),
-    seconds: float = typer.Option(90.0, min=3, help="How much of each song is kept."),
-    hosts: int = typer.Option(4, min=1, max=16, help="Hosts at once; each has one connection."),
+    seconds: float = typer.Option(SECONDS, min=3, help="How much of each song is kept."),
+    hosts: int = typer.Option(NUM_HOSTS, min=1, max=16, help="Hosts at once, one connection each."),
     delay: float = typer.Option(
         Rules.delay_seconds, min=0, help="Seconds between two requests to a host."
     ),

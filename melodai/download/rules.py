@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from melodai.errors import DownloadError
 
+SECONDS = 90.0  # of each song, as the study kept them
+NUM_HOSTS = 4
 _POLL_SECONDS = 0.2  # so soon a wish to stop is noticed
 
 

@@ -21,7 +21,7 @@ from melodai.download.hosts import Hosts
 from melodai.download.locking import only_one
 from melodai.download.names import collision_key, song_stem
 from melodai.download.page import fetch_from_page
-from melodai.download.rules import Rules, Stopped
+from melodai.download.rules import NUM_HOSTS, SECONDS, Rules, Stopped
 from melodai.download.song_list import NAME, SongList
 from melodai.download.transfer import PageError, Transfer
 from melodai.download.trim_worker import trim_in_child
@@ -31,8 +31,6 @@ from melodai.errors import AudioError, DownloadError, MelodaiError
 logger = logging.getLogger(__name__)
 
 WORK = ".download"
-SECONDS = 90.0
-NUM_HOSTS = 4
 _POLL_SECONDS = 0.5
 
 
@@ -50,7 +48,7 @@ class Downloads:
 
     Attributes:
         finished: that were there before.
-        ways: how many of the new songs were kept whole, copied in part, or encoded as FLAC.
+        ways: how the new songs were cut (see `trim.Trimmed`), and how many so.
         num_left: songs not dealt with, because the user stopped.
     """
 

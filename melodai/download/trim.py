@@ -45,7 +45,8 @@ class Trimmed(NamedTuple):
     """What became of a song.
 
     Attributes:
-        how: "kept" byte for byte, "copied" packet for packet, or "encoded" as FLAC.
+        how: "kept" byte for byte, "copied" packet for packet, "rewritten" from FLAC to FLAC without
+            a loss, or "encoded" as FLAC from another format.
         seconds: how long it is now.
         tags: of the file itself.
     """
@@ -84,7 +85,8 @@ def trim(
     if demuxer in _MUXERS and codec != "flac":
         muxer, suffix = _MUXERS[demuxer]
         ways.append(("copied", suffix, lambda path: _copy(source, path, muxer, seconds)))
-    ways.append(("encoded", ".flac", lambda path: _encode(source, path, seconds, on_progress)))
+    how = "rewritten" if codec == "flac" else "encoded"
+    ways.append((how, ".flac", lambda path: _encode(source, path, seconds, on_progress)))
     reason = AudioError("it cannot be cut")
     for how, suffix, write in ways:
         path = target.with_name(target.name + _suffix(suffix, codec))
