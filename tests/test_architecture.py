@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # A level imports only what stands above it; names on one level do not import each other.
 LEVELS = [
     {"errors"},
-    {"labels"},
+    {"labels", "palette"},
     {"config"},
     {"presets"},
     {"audio", "metrics", "environment", "interrupt"},

@@ -1,7 +1,6 @@
 """Figures of predictions: every number in them is computed from stored records.
 
-Colours are those of Okabe and Ito, which people with any colour vision tell apart; where colour
-carries meaning, position or a mark carries it as well.
+Where colour carries meaning, position or a mark carries it as well.
 """
 
 import csv
@@ -18,10 +17,9 @@ from melodai.evaluation.ceiling import Agreement, Ceiling
 from melodai.evaluation.intervals import Interval
 from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.scores import calibration_error, confusion, reliability, risk_coverage
+from melodai.palette import COLOURS, GREY
 
-COLOURS = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 MARKS = "osD^vPX"
-GREY = "#555555"
 DPI = 150
 
 

@@ -7,8 +7,9 @@ import torch
 from matplotlib.figure import Figure
 
 from melodai.evaluation.features import FEATURES
-from melodai.evaluation.figures import COLOURS, GREY, MARKS, new_figure
+from melodai.evaluation.figures import MARKS, new_figure
 from melodai.evaluation.separation import Separation
+from melodai.palette import COLOURS, GREY
 
 DYNAMIC_RANGE_DB = 80.0
 LABELLED_HZ = (100, 300, 1000, 3000, 10000)
