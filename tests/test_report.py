@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from melodai.report import (
     write_report,
 )
 from melodai.report.page import timeline
+from tests import songs
+from tests.runs import make_run as make_run_folder
+from tests.songs import write_wav
 
 MOODS = ("energetic", "peaceful", "emotional")
 NASTY = '<script>alert("x")</script> & "quotes" \'s'
@@ -97,6 +101,29 @@ def test_a_timeline_covers_the_song_in_order_of_time():
     assert told == ["0–10 s: a 100%, b 0%", "10–15 s: a 20%, b 80%"]
     widths = [float(width) for width in re.findall(r'<rect [^>]*?width="([\d.]+)"', svg)]
     assert widths[0] == pytest.approx(2 * widths[2], rel=0.02)
+
+
+def test_the_answer_for_a_chosen_song_is_explained(report, tmp_path):
+    run = make_run_folder(tmp_path / "run")
+    song = write_wav(tmp_path / "a song.wav", songs.song("peaceful", 0))
+    predictions = report[2][0].predictions
+    paths = np.array([str(song), *predictions.paths[1:]])
+    names = np.array(["rock/a song.wav", *predictions.names[1:]])
+    replace(predictions, names=names, paths=paths).save(run / "predictions.npz")
+    out = tmp_path / "report.html"
+    plain, _ = run_report([run], out, num_resamples=20)
+    without = plain.read_text("utf-8")
+    page, _ = run_report([run], out, explain=["a song.wav"], num_resamples=20)
+    text = page.read_text("utf-8")
+    assert "<h3>Why</h3>" in text and "<h3>Why</h3>" not in without
+    assert "what carries the answer for rock/a song.wav" in text
+    with pytest.raises(DataError, match=r"0 of the predicted songs are named 'other\.wav'"):
+        run_report([run], out, explain=["other.wav"], num_resamples=20)
+    with pytest.raises(DataError, match="not where it was"):
+        run_report([run], out, explain=["song 01"], num_resamples=20)
+    (run / "best.pt").unlink()
+    with pytest.raises(DataError, match=r"no best\.pt"):
+        run_report([run], out, explain=["a song.wav"], num_resamples=20)
 
 
 @pytest.mark.slow

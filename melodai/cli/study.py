@@ -104,9 +104,15 @@ def report(
     data: Path | None = typer.Option(
         None, help="The data that they were evaluated on, to draw the listeners' agreement."
     ),
+    explain: list[str] = typer.Option(
+        [], metavar="SONG", help="Show what carried the answer for this song; can be repeated."
+    ),
 ) -> None:
     """Write one self-contained page on one or more evaluated runs, songs to listen to included."""
+    from melodai.cli.progress import counting
     from melodai.report import run_report
 
-    for path in run_report(runs, out, data=data):
+    with counting("writing the report") as on_progress:
+        written = run_report(runs, out, data=data, explain=explain, on_progress=on_progress)
+    for path in written:
         typer.echo(f"Written:  {path}")

@@ -4,6 +4,7 @@ The page is a single file; only the songs, where they are still there, are playe
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from melodai.evaluation.summary import Evaluation, evaluate
 from melodai.labels import TAXONOMIES
 from melodai.report import page as html
 from melodai.report.sections import ReportedRun, against_table, run_section, runs_table
+from melodai.report.why import OnProgress, explained_songs
 
 TABLE_SCORES = ("accuracy", "macro F1", "log-loss", "ECE")
 
@@ -146,6 +148,8 @@ def run_report(
     *,
     names: Sequence[str] | None = None,
     data: Path | None = None,
+    explain: Sequence[str] = (),
+    on_progress: OnProgress = lambda done, total: None,
     num_resamples: int = NUM_RESAMPLES,
 ) -> tuple[Path, Path]:
     """`melodai-report RUN...`: the page and the Markdown table of evaluated runs.
@@ -154,12 +158,21 @@ def run_report(
         out: the .html file to write.
         names: of the runs; their folders' names if not given.
         data: the data they were evaluated on, for the ceiling and the shortcuts on those songs.
+        explain: names of songs whose answers are to be explained, by each run.
+        on_progress: is told how far an explanation is.
 
     Raises:
-        DataError: a run has no predictions, or `data` lacks its songs.
+        DataError: a run has no predictions, `data` lacks its songs, or a song that is to be
+            explained, or the weights for it, are not there.
     """
     named = zip(runs, names or [None] * len(runs), strict=True)
     read = [read_run(folder, name, num_resamples=num_resamples) for folder, name in named]
+    if explain:
+        why = [
+            explained_songs(folder, run.predictions, explain, on_progress)
+            for folder, run in zip(runs, read, strict=True)
+        ]
+        read = [replace(run, why=tuple(own)) for run, own in zip(read, why, strict=True)]
     ceiling = None if data is None else ceiling_of(read[0].predictions, data)
     return write_report(read, out, ceiling=ceiling, num_resamples=num_resamples)
 

@@ -21,12 +21,16 @@ MAIN_SCORES = ("accuracy", "balanced accuracy", "macro F1", "log-loss", "Brier",
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedRun:
-    """A run as it is reported: the predictions as they were evaluated, and its evaluation."""
+    """A run as it is reported: the predictions as they were evaluated, and its evaluation.
+
+    `why` are pictures, as HTML, of what carried the answers for chosen songs.
+    """
 
     name: str
     predictions: Predictions
     evaluation: Evaluation
     history: Path | None = None
+    why: tuple[str, ...] = ()
 
 
 def _interval(found: Interval) -> html.Cell:
@@ -90,6 +94,7 @@ def run_section(run: ReportedRun, index: int, out: Path, ceiling: Ceiling | None
             f'<p class="about">{escape(about)}</p>',
             _moods_table(run),
             *(html.picture(figure, f"{kind}, {run.name}") for kind, figure in pictures.items()),
+            *(["<h3>Why</h3>", *run.why] if run.why else []),
             "<h3>Song by song</h3>",
             _songs_table(run, f"songs-{index}", out),
         ]
