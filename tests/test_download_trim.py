@@ -4,10 +4,12 @@ import pytest
 import soundfile
 
 from melodai.audio import decode
+from melodai.data.decoders import run_jobs
 from melodai.download.trim import trim
-from melodai.download.trim_worker import trim_in_child
+from melodai.download.trim_worker import WORKER, trim_in_child
 from melodai.errors import AudioError
 from tests.conftest import CODECS, noise, sine, write_audio
+from tests.fuzz_audio import clips, mutations
 
 RATE = 22050
 
@@ -131,3 +133,24 @@ def test_silence_and_snippets_are_refused_and_leave_nothing(tmp_path):
 def test_a_child_cuts_as_the_function_does(tmp_path):
     source = song(tmp_path / "a.mp3", artist="A")
     assert trim_in_child(source, tmp_path / "cut", 8) == trim(source, tmp_path / "cut", 8)
+
+
+def test_broken_files_end_in_a_song_or_a_reason(tmp_path):
+    jobs = []
+    for number, original in enumerate(clips(tmp_path)):
+        for name, data in mutations(original, 6, seed=number):
+            path = tmp_path / f"{number}-{name}"
+            path.write_bytes(data)
+            jobs.append({"source": str(path), "target": f"{path}-cut", "seconds": 3.5})
+    # Numbers of bits that FFmpeg knows no decoder for.
+    strange = bytearray(write_audio(tmp_path / "bits.wav", sine(5)).read_bytes())
+    strange[34:36] = b"\x00\x00"
+    (tmp_path / "bits.wav").write_bytes(strange)
+    strange_wav = {"source": str(tmp_path / "bits.wav"), "target": str(tmp_path / "bits-cut")}
+    jobs.append({**strange_wav, "seconds": 3.5})
+    answers = dict(run_jobs(jobs, num_decoders=1, command=WORKER))
+    assert len(answers) == len(jobs)
+    for position, answer in answers.items():
+        assert ("failure" in answer) != ("path" in answer)
+        assert "decoder" not in answer.get("failure", ""), jobs[position]
+    assert answers[len(jobs) - 1]["failure"] == "there is no audio in it that can be decoded"

@@ -10,8 +10,8 @@ from melodai.download.address import parse_address
 from melodai.download.connection import refuse_proxies
 from melodai.download.hosts import Hosts
 from melodai.download.names import song_stem
+from melodai.download.obtain import obtain
 from melodai.download.rules import Rules
-from melodai.download.songs import obtain
 from melodai.download.transfer import Transfer
 from melodai.download.trim_worker import trim_in_child
 from melodai.download.wanted import checked_sha256
@@ -81,9 +81,9 @@ def fetch_one(
         if path.exists():
             raise SettingError(f"{path} is there already; remove it or choose another name")
         source.replace(path)
-        transfer.discard()
+        transfer.part.discard()
     except AudioError as error:
-        transfer.discard()
+        transfer.part.discard()
         raise DownloadError(f"not usable as audio: {error}") from error
     except OSError as error:
         raise MelodaiError(f"cannot write {base}: {error.strerror or error}") from error

@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from melodai.data.manifest import read_rows
 from melodai.data.store import content_key, replacing
+from melodai.download.names import collision_key, song_stem
+from melodai.download.wanted import Wanted
 
 NAME = "manifest.csv"
 COLUMNS = ("file", "mood", "artist", "title", "licence", "url", "sha256", "source_sha256")
@@ -33,10 +35,6 @@ class SongList:
     def find(self, url: str) -> dict[str, str] | None:
         """The row of a URL."""
         return self._rows.get(url)
-
-    def files(self) -> list[str]:
-        """What the rows say is there, as `<mood>/<name>`."""
-        return [row.get("file", "") for row in self._rows.values()]
 
     def finished(self, url: str) -> Path | None:
         """The file of a URL, if it lies where it should with the content it should have."""
@@ -73,3 +71,32 @@ class SongList:
         writer.writerows(self._rows.values())
         with replacing(self.path) as file:
             file.write(text.getvalue().encode())
+
+    def stems(self, wanted: Iterable[Wanted]) -> dict[str, str]:
+        """A name for each URL: its old one where it has one, else one that is free in its folder.
+
+        Files that lie there and are none of ours keep their names and their content.
+        """
+        wanted = list(wanted)
+        taken = {mood: _names_in(self.folder / mood) for mood in {song.mood for song in wanted}}
+        for row in self._rows.values():
+            path = PurePosixPath(row.get("file", ""))
+            taken.setdefault(path.parent.name, set()).add(collision_key(path.stem))
+        stems = {}
+        for song in wanted:
+            old = PurePosixPath((self.find(song.url) or {}).get("file", ""))
+            if old.parts[:-1] == (song.mood,):
+                stems[song.url] = old.stem
+                continue
+            stem = base = song_stem(song.artist, song.title, song.url)
+            number = 1
+            while collision_key(stem) in taken[song.mood]:
+                number += 1
+                stem = f"{base} ({number})"
+            taken[song.mood].add(collision_key(stem))
+            stems[song.url] = stem
+        return stems
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {collision_key(path.stem) for path in folder.iterdir()} if folder.is_dir() else set()

@@ -13,17 +13,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from melodai.data.store import content_key
 from melodai.download.connection import refuse_proxies
 from melodai.download.hosts import Hosts
 from melodai.download.locking import only_one
-from melodai.download.names import collision_key, song_stem
-from melodai.download.page import fetch_from_page
+from melodai.download.obtain import obtain
 from melodai.download.rules import NUM_HOSTS, SECONDS, Rules, Stopped
 from melodai.download.song_list import NAME, SongList
-from melodai.download.transfer import PageError, Transfer
+from melodai.download.transfer import Transfer
 from melodai.download.trim_worker import trim_in_child
 from melodai.download.wanted import Wanted, by_host, read_wanted
 from melodai.errors import AudioError, DownloadError, MelodaiError
@@ -131,7 +130,7 @@ class _Job:
 
     def run(self, wanted: list[Wanted], num_hosts: int) -> None:
         self._total = len(wanted)
-        stems = _stems(wanted, self._list, self._out)
+        stems = self._list.stems(wanted)
         pending = [song for song in wanted if not self._is_finished(song, stems[song.url])]
         pool = ThreadPoolExecutor(num_hosts)
         try:
@@ -200,7 +199,7 @@ class _Job:
             )
             trimmed = trim_in_child(source, work, self._seconds)
         except AudioError as error:
-            transfer.discard()
+            transfer.part.discard()
             raise DownloadError(f"not usable as audio: {error}") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)  # what came from a page
@@ -218,65 +217,8 @@ class _Job:
         with self._lock:
             self._list.put(row)
         os.replace(trimmed.path, place)
-        transfer.discard()
+        transfer.part.discard()
         return trimmed.how
 
     def _where(self, place: Path, song: Wanted) -> dict[str, str]:
         return {"file": f"{song.mood}/{place.name}", "mood": song.mood}
-
-
-def obtain(
-    transfer: Transfer,
-    url: str,
-    sha256: str,
-    folder: Path,
-    rules: Rules,
-    should_stop: Callable[[], bool],
-) -> tuple[Path, str]:
-    """The file of a URL, or of the page that it is, and its SHA-256.
-
-    Args:
-        sha256: what it must be; empty if that is not known.
-        folder: for what comes from a page.
-
-    Raises:
-        DownloadError: it cannot be had, or is another file.
-    """
-    try:
-        found = transfer.run()
-        source = transfer.part
-    except PageError:
-        transfer.discard()
-        source = fetch_from_page(url, folder, rules=rules, should_stop=should_stop)
-        found = content_key(source)
-    if sha256 and found != sha256:
-        transfer.discard()
-        raise DownloadError(f"another file than expected (SHA-256 {found[:16]}…)")
-    return source, found
-
-
-def _stems(wanted: list[Wanted], songs: SongList, out: Path) -> dict[str, str]:
-    """A name for each URL: its old one where it has one, else one that nobody has in its folder."""
-    taken = {mood: _names_in(out / mood) for mood in {song.mood for song in wanted}}
-    for file in songs.files():
-        path = PurePosixPath(file)
-        taken.setdefault(path.parent.name, set()).add(collision_key(path.stem))
-    stems = {}
-    for song in wanted:
-        row = songs.find(song.url)
-        old = PurePosixPath(row.get("file", "")) if row is not None else None
-        if old is not None and old.parts[:-1] == (song.mood,):
-            stems[song.url] = old.stem
-            continue
-        stem = base = song_stem(song.artist, song.title, song.url)
-        number = 1
-        while collision_key(stem) in taken[song.mood]:
-            number += 1
-            stem = f"{base} ({number})"
-        taken[song.mood].add(collision_key(stem))
-        stems[song.url] = stem
-    return stems
-
-
-def _names_in(folder: Path) -> set[str]:
-    return {collision_key(path.stem) for path in folder.iterdir()} if folder.is_dir() else set()

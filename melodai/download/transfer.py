@@ -1,26 +1,25 @@
 """One URL into one file, through redirections, retries and interruptions.
 
-What was received lies in a `.part` file, and beside it in JSON what the server said of it. A later
-attempt, also of another run, asks for the rest only if the server's file is still the same
-(Range with If-Range), and otherwise begins again.
+What was received lies in a `.part` file. A later attempt, also of another run, asks for the rest
+only if the server's file is still the same (Range with If-Range), and otherwise begins again.
 """
 
 import email.utils
 import http
-import json
 import logging
 import random
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from http.client import HTTPResponse
 from pathlib import Path
 
-from melodai.data.store import content_key, replacing
+from melodai.data.store import content_key
 from melodai.download.address import Address, TemporaryError, parse_address, redirected
 from melodai.download.connection import request
 from melodai.download.hosts import Hosts
+from melodai.download.part import Part, Version
 from melodai.download.rules import Patience, Rules
 from melodai.errors import DownloadError
 
@@ -35,28 +34,6 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 class PageError(DownloadError):
     """The URL is a page for people, not a file."""
-
-
-@dataclass(frozen=True)
-class _State:
-    """What is known of a `.part` file.
-
-    Attributes:
-        etag, modified: by which the server tells one version of its file from another.
-        total: bytes in all.
-    """
-
-    url: str
-    etag: str | None = None
-    modified: str | None = None
-    total: int | None = None
-    is_complete: bool = False
-
-    @property
-    def validator(self) -> str | None:
-        """What If-Range may compare; weak tags do not promise equal bytes."""
-        is_strong = self.etag is not None and not self.etag.startswith("W/")
-        return self.etag if is_strong else self.modified
 
 
 class Transfer:
@@ -78,11 +55,10 @@ class Transfer:
         on_bytes: Callable[[int], None] = lambda count: None,
     ) -> None:
         self._address = parse_address(url, rules)
-        self.part, self._rules, self._hosts = part, rules, hosts
-        self._sidecar = part.with_name(part.name + ".json")
+        self.part = Part(part, self._address.url)
+        self._rules, self._hosts = rules, hosts
         self._on_bytes = on_bytes
         self._patience = Patience(rules.total_seconds, should_stop)
-        self._state = self._read_state()
 
     def run(self) -> str:
         """Fetches what is missing.
@@ -96,7 +72,7 @@ class Transfer:
             Stopped: the user wishes it; what was received is kept.
         """
         attempt = 0
-        while not self._state.is_complete:
+        while not self.part.version.is_complete:
             try:
                 self._follow()
             except TemporaryError as error:
@@ -104,18 +80,12 @@ class Transfer:
                     raise DownloadError(f"{error} (tried {attempt + 1} times)") from error
                 self._wait(error, attempt)
                 attempt += 1
-        with self.part.open("rb") as file:
+        with self.part.path.open("rb") as file:
             is_page = looks_like_page(file.read(_BLOCK_BYTES))
         if is_page:
-            self.discard()
+            self.part.discard()
             raise DownloadError("the server sent a web page, not audio")
-        return content_key(self.part)
-
-    def discard(self) -> None:
-        """Forgets all that was received."""
-        self.part.unlink(missing_ok=True)
-        self._sidecar.unlink(missing_ok=True)
-        self._state = _State(self._address.url)
+        return content_key(self.part.path)
 
     def _wait(self, error: TemporaryError, attempt: int) -> None:
         if error.wait_seconds is None:
@@ -132,7 +102,9 @@ class Transfer:
         for _ in range(MAX_REDIRECTS + 1):
             with (
                 self._hosts.turn(address.host, self._patience),
-                request(address, self._range(), self._rules, self._patience) as response,
+                request(
+                    address, self.part.range_headers(), self._rules, self._patience
+                ) as response,
             ):
                 if response.status not in _REDIRECTS:
                     self._receive(response, address)
@@ -140,30 +112,23 @@ class Transfer:
                 address = redirected(address, response.getheader("Location"), self._rules)
         raise DownloadError(f"the server redirects more than {MAX_REDIRECTS} times")
 
-    def _range(self) -> dict[str, str]:
-        if not self._num_bytes() or self._state.validator is None:
-            return {}
-        return {"Range": f"bytes={self._num_bytes()}-", "If-Range": self._state.validator}
-
     def _receive(self, response: HTTPResponse, address: Address) -> None:
         self._check_status(response, address)
-        state = _State(
-            self._address.url,
-            etag=response.getheader("ETag"),
-            modified=response.getheader("Last-Modified"),
+        version = Version(
+            etag=response.getheader("ETag"), modified=response.getheader("Last-Modified")
         )
         start = 0
         if response.status == http.HTTPStatus.PARTIAL_CONTENT:
-            start, total = self._continued(response, state)
-            state = replace(self._state, total=total)
+            start, total = self._continued(response, version)
+            version = replace(self.part.version, total=total)
         elif response.length is not None:
-            state = replace(state, total=response.length)
-        if state.total is not None and state.total > self._rules.max_bytes:
+            version = replace(version, total=response.length)
+        if version.total is not None and version.total > self._rules.max_bytes:
             raise DownloadError(self._too_large())
-        is_html = "html" in (response.headers.get_content_type())
-        with self.part.open("r+b" if start else "wb") as file:
+        is_html = "html" in response.headers.get_content_type()
+        with self.part.path.open("r+b" if start else "wb") as file:
             file.seek(start)
-            self._write_state(state)
+            self.part.note(version)
             received = start
             while block := response.read1(_BLOCK_BYTES):
                 if is_html and received == 0 and looks_like_page(block):
@@ -174,9 +139,9 @@ class Transfer:
                 file.write(block)
                 self._on_bytes(len(block))
                 self._patience.moment()
-        if state.total is not None and received < state.total:
-            raise TemporaryError(f"the connection ended after {received} of {state.total} bytes")
-        self._write_state(replace(state, total=received, is_complete=True))
+        if version.total is not None and received < version.total:
+            raise TemporaryError(f"the connection ended after {received} of {version.total} bytes")
+        self.part.note(replace(version, total=received, is_complete=True))
 
     def _check_status(self, response: HTTPResponse, address: Address) -> None:
         """Anything but (a part of) the file itself is an error."""
@@ -190,7 +155,7 @@ class Transfer:
         name = http.client.responses.get(status, "unknown")
         said = f"{address.host} answers {status} ({name})"
         if status == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            self.discard()
+            self.part.discard()
             raise TemporaryError(said, wait_seconds=0)
         if status not in _TEMPORARY:
             raise DownloadError(said)
@@ -199,7 +164,7 @@ class Transfer:
             self._hosts.postpone(address.host, wait_seconds)
         raise TemporaryError(said, wait_seconds)
 
-    def _continued(self, response: HTTPResponse, new: _State) -> tuple[int, int | None]:
+    def _continued(self, response: HTTPResponse, new: Version) -> tuple[int, int | None]:
         """Where the part that is sent begins, and the bytes in all.
 
         Raises:
@@ -207,18 +172,18 @@ class Transfer:
         """
         found = _RANGE.fullmatch(response.getheader("Content-Range", "").strip())
         total = int(found[3]) if found and found[3] != "*" else None
-        old = self._state
+        old = self.part.version
         fits = (
             found is not None
-            and self._range()
-            and int(found[1]) == self._num_bytes()
+            and self.part.range_headers()
+            and int(found[1]) == self.part.num_bytes
             and (total is None or total == int(found[2]) + 1)
             and (total is None or old.total is None or total == old.total)
             and (new.etag is None or new.etag == old.etag)
             and (new.etag is not None or new.modified is None or new.modified == old.modified)
         )
         if not fits:
-            self.discard()
+            self.part.discard()
             raise TemporaryError("the server's file has changed meanwhile", wait_seconds=0)
         return int(found[1]), total or old.total
 
@@ -226,26 +191,6 @@ class Transfer:
         return (
             f"larger than {self._rules.max_bytes / 1e6:g} MB; raise --max-megabytes if it must be"
         )
-
-    def _num_bytes(self) -> int:
-        return self.part.stat().st_size if self.part.exists() else 0
-
-    def _read_state(self) -> _State:
-        try:
-            values = json.loads(self._sidecar.read_text(encoding="utf-8"))
-            state = _State(**values)
-        except (OSError, ValueError, TypeError):
-            return _State(self._address.url)
-        size = self._num_bytes()
-        is_ours = state.url == self._address.url and (state.total is None or size <= state.total)
-        if not is_ours or (state.is_complete and size != state.total):
-            return _State(self._address.url)
-        return state
-
-    def _write_state(self, state: _State) -> None:
-        with replacing(self._sidecar) as file:
-            file.write(json.dumps(asdict(state)).encode())
-        self._state = state
 
 
 def looks_like_page(beginning: bytes) -> bool:
