@@ -24,6 +24,7 @@ _MODULES = (
     "ast",
     "speech",
     "clap",
+    "handcrafted_backbone",
 )
 
 
@@ -68,6 +69,6 @@ def build_backbone(
 
 def register() -> None:
     """Enters the baselines into melodai's registry, which calls this on its first look-up."""
-    from baselines.registration import register_families
+    from baselines.registration import register_backbones
 
-    register_families()
+    register_backbones()

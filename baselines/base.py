@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from melodai.errors import SettingError
+from melodai.transforms.resample import resample
+
+LOGITS = "logits"  # the layer behind the tags, of every network that has tags
 
 
 class Backbone(nn.Module):
@@ -24,6 +27,7 @@ class Backbone(nn.Module):
         tag_names: the words of the network's own output, in its order; None if it has no such.
         licence, source: of the weights.
         patches_at_once: frames that go through the network together; memory, not results.
+        mel_axis: of a patch, -1 or -2; None if patches are not spectrograms.
         weights_note: what must be said with any result of these weights, "" if nothing.
 
     Args:
@@ -41,12 +45,15 @@ class Backbone(nn.Module):
     licence: str
     source: str
     patches_at_once: int = 32
+    mel_axis: int | None = -1
     weights_note: str = ""
 
     def __init__(self, layers: Sequence[str] | None = None) -> None:
         super().__init__()
         self.layers = tuple(layers) if layers else self.default_layers
-        unknown = [layer for layer in self.layers if layer not in self.layer_sizes]
+        unknown = [
+            layer for layer in self.layers if layer not in self.layer_sizes and layer != LOGITS
+        ]
         if unknown:
             raise SettingError(
                 f"{self.name} has no layer {', '.join(unknown)}; "
@@ -56,7 +63,8 @@ class Backbone(nn.Module):
     @property
     def embedding_size(self) -> int:
         """Values of one frame of `embed`."""
-        return sum(self.layer_sizes[layer] for layer in self.layers)
+        sizes = {**self.layer_sizes, LOGITS: len(self.tag_names or ())}
+        return sum(sizes[layer] for layer in self.layers)
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """`(batch, time)` float32 in [-1, 1] at `sample_rate` -> `(batch, frame, ...)`."""
@@ -103,29 +111,6 @@ class Backbone(nn.Module):
         batch, frames = patches.shape[:2]
         parts = patches.flatten(0, 1).split(self.patches_at_once)
         return torch.cat([compute(part) for part in parts]).unflatten(0, (batch, frames))
-
-
-def resample(waveform: Tensor, source_rate: int, target_rate: int) -> Tensor:
-    """Changes the sample rate on the waveform's own device.
-
-    A Kaiser window of 64 zero crossings: what aliases or is lost lies within 6 % of the lower
-    Nyquist frequency.
-
-    Shape: `(batch, time)` -> `(batch, about time * target_rate / source_rate)`.
-
-    Raises:
-        SettingError: an empty waveform or one that is not `(batch, time)`.
-    """
-    if waveform.dim() != 2 or waveform.shape[1] == 0:
-        raise SettingError(f"a waveform of shape {tuple(waveform.shape)}; (batch, time) is needed")
-    if source_rate == target_rate:
-        return waveform
-    import torchaudio.functional
-
-    return torchaudio.functional.resample(
-        waveform, source_rate, target_rate,
-        lowpass_filter_width=64, rolloff=0.9476, resampling_method="sinc_interp_kaiser", beta=14.77,
-    )  # fmt: skip
 
 
 def at_least(waveform: Tensor, num_samples: int) -> Tensor:

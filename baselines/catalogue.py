@@ -51,6 +51,13 @@ class Pretrained:
     files_on_request: tuple[WeightFile, ...] = ()
     extra: str = ""
 
+    def summary(self) -> str:
+        """A few words."""
+        size = (
+            f"{(self.num_parameters or 0) / 1e6:.1f} M parameters; " if self.num_parameters else ""
+        )
+        return f"{size}heard: {self.heard}"
+
     def details(self) -> str:
         """All of it in one line."""
         numbers = (
@@ -67,17 +74,28 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the table and how to make what it describes."""
+    """A row of the table and how to make what it describes.
+
+    Attributes:
+        skeleton: makes the network without weights, given `layers` (and `variant`, `frontend` of a
+            family); None where its shape is only known from the published files.
+    """
 
     about: Pretrained
     build: Builder
+    skeleton: Callable[..., Backbone] | None = None
 
 
 _entries: dict[str, Entry] = {}
 
 
-def pretrained(about: Pretrained) -> Callable[[Builder], Builder]:
+def pretrained(
+    about: Pretrained, skeleton: Callable[..., Backbone] | None = None
+) -> Callable[[Builder], Builder]:
     """Decorator that enters a builder into the table.
+
+    Args:
+        skeleton: see `Entry`.
 
     Raises:
         ValueError: the name is taken.
@@ -86,7 +104,7 @@ def pretrained(about: Pretrained) -> Callable[[Builder], Builder]:
     def enter(build: Builder) -> Builder:
         if about.name in _entries:
             raise ValueError(f"the backbone {about.name!r} is in the table already")
-        _entries[about.name] = Entry(about, build)
+        _entries[about.name] = Entry(about, build, skeleton)
         return build
 
     return enter

@@ -90,6 +90,7 @@ class EfficientAt(Backbone):
     licence = EFFICIENTAT_MN10.licence
     source = EFFICIENTAT_MN10.source
     layer_sizes: ClassVar = {"embedding": 960}
+    mel_axis = -2
     default_layers = ("embedding",)
     patches_at_once = 8
 
@@ -156,7 +157,8 @@ def _divisible(channels: int, by: int = 8) -> int:
         front_end="pre-emphasis, 128 Kaldi mels 0-15000 Hz of power, 25 / 10 ms, ln, 10 s windows",
         heard="ImageNet, then AudioSet: 2 million clips of YouTube videos",
         tags="527 AudioSet classes",
-    )
+    ),
+    skeleton=EfficientAt,
 )
 def build_efficientat(
     weights_dir: Path | None = None, *, offline: bool = False, layers: Sequence[str] | None = None

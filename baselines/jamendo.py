@@ -49,6 +49,7 @@ class JamendoVgg(Backbone):
     licence = JAMENDO.licence
     source = JAMENDO.source
     layer_sizes: ClassVar = {"embedding": 64}
+    mel_axis = -2
     default_layers = ("embedding",)
     tag_names = TAGS
     patches_at_once = 8
@@ -109,7 +110,8 @@ class JamendoVgg(Backbone):
         front_end="96 Slaney mels of power at 12 kHz, FFT 512 / 256, 10 log10, 29.1 s windows",
         heard="MTG-Jamendo: 18,486 songs of Jamendo with mood and theme tags",
         tags="56 moods and themes",
-    )
+    ),
+    skeleton=JamendoVgg,
 )
 def build_jamendo(
     weights_dir: Path | None = None, *, offline: bool = False, layers: Sequence[str] | None = None

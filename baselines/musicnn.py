@@ -6,6 +6,7 @@ its front end overflows to infinity in half precision on loud music, and its ext
 layers of the first patch for every patch.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -239,7 +240,8 @@ def _register(name: str, network: type, data_set: str, kind: str, parameters: in
             front_end="96 Slaney mels of power, FFT 512 / 256, log10(10000 x + 1), 3 s patches",
             heard=heard[data_set],
             tags="50 tags",
-        )
+        ),
+        skeleton=functools.partial(network, data_set=data_set, name=name),
     )
     def build(weights_dir: Path | None = None, *, offline: bool = False, layers=None) -> Backbone:
         made = network(data_set=data_set, name=name, layers=layers)

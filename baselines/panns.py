@@ -109,7 +109,8 @@ def without_front_end(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         front_end="64 Slaney mels 50-14000 Hz of power, FFT 1024 / 320, 10 log10, 10 s windows",
         heard="AudioSet: 2 million clips of YouTube videos",
         tags="527 AudioSet classes",
-    )
+    ),
+    skeleton=PannsCnn14,
 )
 def build_panns(
     weights_dir: Path | None = None, *, offline: bool = False, layers: Sequence[str] | None = None

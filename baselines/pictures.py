@@ -33,6 +33,7 @@ class PictureBackbone(Backbone):
         frontend: settings of the log-mel; image_size is the network's own.
     """
 
+    mel_axis = None
     default_layers = ("embedding",)
     layer_sizes: ClassVar = {"embedding": 0}
 

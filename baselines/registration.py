@@ -1,75 +1,64 @@
-"""Backbones as architectures of melodai: `melodai-train --arch timm:tf_efficientnet_lite0`.
-
-So far the networks for pictures: they take melodai's own log-mel, with all of its augmentation, and
-are trained as a whole from their published weights. The others are used from Python
-(`baselines.build_backbone`).
-"""
+"""Backbones as architectures of melodai: `melodai-train --arch yamnet`, `--arch timm:resnet18`."""
 
 import functools
-from collections.abc import Callable
+from pathlib import Path
 
-from torch import Tensor, nn
-
-from baselines.pictures import PictureBackbone
+from baselines.base import Backbone
+from baselines.catalogue import Entry
+from baselines.clap import Clap
+from baselines.mood_model import mood_model
+from baselines.tag_moods import PROMPTS, TAG_MOODS
 from melodai.config import FrontEndConfig
-from melodai.models.base import Encoder, MoodModel
-from melodai.models.registry import register_model
+from melodai.models.base import MoodModel
+from melodai.models.registry import PRETRAINED_PICTURES, PRETRAINED_SOUND, register_model
 
-FAMILIES = {
+SUMMARIES = {
     "timm:": "any image model of timm, from its published weights",
     "torchvision:": "any classifier of photographs of torchvision, likewise",
 }
-CLASSIFIER_DROPOUT = 0.2
 
 
-class PictureEncoder(Encoder):
-    """A pretrained network for pictures and a new linear layer.
-
-    Shape: `(batch, 1, height, width)` -> `(batch, class)`.
-    """
-
-    def __init__(self, backbone: PictureBackbone, num_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.network, self.num_channels = backbone.network, backbone.num_channels
-        self.scale, self.shift = backbone.scale, backbone.shift
-        self.embedding_size = backbone.embedding_size
-        self.classifier = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(self.embedding_size, num_classes)
-        )
-
-    def embed(self, features: Tensor) -> Tensor:
-        x = features * self.scale + self.shift
-        return self.network(x.expand(-1, self.num_channels, -1, -1))
-
-
-def build_picture_model(
-    load: Callable[..., PictureBackbone],
+def build_mood_model(
+    entry: Entry,
     *,
     moods: tuple[str, ...],
     frontend: FrontEndConfig,
     dropout: float | None,
-    variant: str,
+    variant: str | None = None,
+    layers: str | None = None,
+    weights_dir: Path | None = None,
+    offline: bool = False,
+    with_weights: bool = True,
 ) -> MoodModel:
-    """The network on melodai's log-mel, at the picture size that it was trained on.
+    """A backbone as a model, untrained on moods.
 
     Args:
-        load: gives the backbone of a variant with its weights.
+        layers: names joined by +.
+        with_weights: False makes the network alone, for weights that a checkpoint brings.
+
+    Raises:
+        MelodaiError: weights or a package cannot be had, or there is no such layer.
     """
-    backbone = load(variant=variant, frontend=frontend)
-    dropout = CLASSIFIER_DROPOUT if dropout is None else dropout
-    return MoodModel(
-        frontend=backbone.log_mel,
-        encoder=PictureEncoder(backbone, len(moods), dropout),
-        moods=moods,
-        sample_rate=backbone.sample_rate,
-    )
+    options = {"layers": layers.split("+") if layers else None}
+    if variant is not None:
+        options |= {"variant": variant, "frontend": frontend}
+    if with_weights or entry.skeleton is None:
+        backbone: Backbone = entry.build(weights_dir, offline=offline, **options)
+    else:
+        backbone = entry.skeleton(**options).eval()
+    if isinstance(backbone, Clap):
+        backbone.set_prompts({PROMPTS[mood]: PROMPTS[mood] for mood in moods if mood in PROMPTS})
+    return mood_model(backbone, moods, dropout)
 
 
-def register_families() -> None:
-    """Enters the families of picture networks into melodai's registry."""
+def register_backbones() -> None:
+    """Enters all of them into melodai's registry."""
     from baselines import backbones
 
-    table = backbones()
-    for name, summary in FAMILIES.items():
-        build = functools.partial(build_picture_model, table[name].build)
-        register_model(name, summary=summary, details=table[name].about.details())(build)
+    for name, entry in backbones().items():
+        kind = PRETRAINED_PICTURES if name in SUMMARIES else PRETRAINED_SOUND
+        summary = SUMMARIES.get(name) or entry.about.summary()
+        register_model(
+            name, summary=summary, details=entry.about.details(), kind=kind,
+            licence=entry.about.licence, tag_moods=TAG_MOODS.get(name),
+        )(functools.partial(build_mood_model, entry))  # fmt: skip

@@ -57,6 +57,7 @@ class WaveformTransformer(Backbone):
         file: for licence and source.
     """
 
+    mel_axis = None
     default_layers = ("mean",)
     patches_at_once = 4
 

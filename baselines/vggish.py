@@ -86,7 +86,8 @@ class Vggish(Backbone):
         embedding_size=128,
         front_end="64 HTK mels 125-7500 Hz of magnitude, 25 / 10 ms, ln(x + 0.01), 0.96 s patches",
         heard="YouTube videos (a preliminary version of YouTube-8M)",
-    )
+    ),
+    skeleton=Vggish,
 )
 def build_vggish(
     weights_dir: Path | None = None, *, offline: bool = False, layers: Sequence[str] | None = None

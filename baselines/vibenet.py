@@ -43,6 +43,7 @@ class Vibenet(Backbone):
     licence = VIBENET.licence
     source = VIBENET.source
     layer_sizes: ClassVar = {"embedding": 1280, "trunk": 256}
+    mel_axis = -2
     default_layers = ("embedding",)
     tag_names = TRAITS
     patches_at_once = 4
@@ -146,7 +147,8 @@ def state_from_onnx(network: Vibenet, values: dict[str, Tensor]) -> dict[str, Te
         tags="7 traits, energy and valence among them",
         files_on_request=(VIBENET,),
         extra=VIBENET.wheel or "",
-    )
+    ),
+    skeleton=Vibenet,
 )
 def build_vibenet(
     weights_dir: Path | None = None, *, offline: bool = False, layers: Sequence[str] | None = None

@@ -200,7 +200,8 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         front_end="64 HTK mels 125-7500 Hz of magnitude, 25 / 10 ms, ln(x + 0.001), 0.96 s patches",
         heard="AudioSet: 2 million clips of YouTube videos",
         tags="521 AudioSet classes",
-    )
+    ),
+    skeleton=Yamnet,
 )
 def build_yamnet(
     weights_dir: Path | None = None, *, offline: bool = False, layers: Sequence[str] | None = None

@@ -12,6 +12,8 @@ import torch
 from melodai.config import Config
 from melodai.errors import CheckpointError
 from melodai.models import MoodModel, build_model
+from melodai.models.heads import HeadShape, ProbeHead
+from melodai.models.registry import PretrainedOptions
 
 FORMAT = 1
 BEST, LAST = "best.pt", "last.pt"
@@ -117,8 +119,14 @@ def restore_model(state: dict[str, Any], path: Path) -> MoodModel:
     """
     config = Config.from_json(state["config"])
     model = build_model(
-        state["arch"], state["moods"], frontend=config.frontend, dropout=config.model.dropout
-    )
+        state["arch"], state["moods"], frontend=config.frontend, dropout=config.model.dropout,
+        pretrained=PretrainedOptions(
+            layers=config.model.layers, weights_dir=config.run.weights_dir, with_weights=False
+        ),
+    )  # fmt: skip
+    shape = HeadShape.of_state(state["encoder"])
+    if shape is not None:
+        model.encoder.classifier = ProbeHead(shape)
     try:
         model.encoder.load_state_dict(state["encoder"])
     except RuntimeError as error:

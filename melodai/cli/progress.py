@@ -41,6 +41,13 @@ class ProgressMonitor(Monitor):
         if done == total:
             self.finish()
 
+    def embedding(self, done: int, total: int) -> None:
+        if self._progress is None:
+            self._start("listening", total, "{task.fields[state]}")
+        self._progress.update(0, completed=done)
+        if done == total:
+            self.finish()
+
     def start(self, first_epoch: int, epochs: int, steps: int) -> None:
         self.finish()
         self._epochs, self._steps = epochs, steps
@@ -86,11 +93,19 @@ class ProgressMonitor(Monitor):
         moods = zip(result.metrics["moods"], scores["f1"], strict=True)
         f1 = ", ".join(f"{mood} {value:.2f}" for mood, value in moods)
         self.print("")
+        which = f"Best epoch {result.best_epoch} of {result.epochs}"
+        songs = f"{scores['num_examples']} validation songs"
+        if "mode" in result.metrics:
+            which = f"{result.metrics['mode']} ({result.metrics['head']})"
+            songs = f"{scores['num_examples']} songs, each while it was held out"
+            if result.metrics["mode"] == "zero-shot":
+                songs = f"{scores['num_examples']} songs, whose labels were not used"
         self.print(
-            f"Best epoch {result.best_epoch} of {result.epochs}: accuracy "
-            f"{scores['accuracy']:.3f}, macro-F1 {scores['macro_f1']:.3f} on "
-            f"{scores['num_examples']} validation songs (F1: {f1})."
+            f"{which}: accuracy {scores['accuracy']:.3f}, macro-F1 {scores['macro_f1']:.3f} on "
+            f"{songs} (F1: {f1})."
         )
+        if result.metrics.get("note"):
+            self.warning(result.metrics["note"])
         if result.metrics["data"] == "demo":
             self.print(
                 "These are generated clips, many of one prompt each: a look at the program, "

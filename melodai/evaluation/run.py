@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,15 @@ from melodai.data.corpus import Corpus, prepare
 from melodai.data.segments import samples_of
 from melodai.data.splits import read_split
 from melodai.data.waveforms import CachedWaveforms
+from melodai.embeddings import classify, embed_songs
 from melodai.environment import find_device, versions
-from melodai.errors import DataError
+from melodai.errors import CheckpointError, DataError
 from melodai.evaluation.predictions import FILE_NAME, Predictions, make_predictions
 from melodai.evaluation.summary import Evaluation, evaluate, write_json
-from melodai.inference import infer_songs
+from melodai.inference import SongOutputs, infer_songs
 from melodai.models import MoodModel
+from melodai.models.heads import ProbeHead
+from melodai.probe import HELD_OUT
 
 EVALUATION = "evaluation.json"
 
@@ -59,7 +62,10 @@ def evaluate_run(
     look = _Look(model, config, device)
 
     provenance = _provenance(run, config)
-    validation = look.at(corpus, split.validation, "validation", provenance)
+    if (run / HELD_OUT).is_file():
+        validation = look.held_out(corpus, run / HELD_OUT, provenance)
+    else:
+        validation = look.at(corpus, split.validation, "validation", provenance)
     if data is None:
         if not split.test:
             raise DataError(f"{run} has set no songs aside to test; give others with --data")
@@ -80,6 +86,15 @@ def evaluate_run(
     return evaluation, predictions
 
 
+class _Windows(NamedTuple):
+    """Logits `(window, class)` and each window's song and place in seconds, `(window,)`."""
+
+    logits: np.ndarray
+    songs: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
 class _Look:
     """A model with all that is needed to let it look at songs."""
 
@@ -91,16 +106,48 @@ class _Look:
         self, corpus: Corpus, tracks: Sequence[int], part: str, provenance: dict[str, str]
     ) -> Predictions:
         """Predictions of some songs of a corpus, not calibrated."""
-        config, tracks = self._config, list(tracks)
-        outputs = infer_songs(
-            self._model,
-            CachedWaveforms(corpus.entries),
-            tracks,
-            segment_samples=samples_of(config.data.segment_seconds, self._model.sample_rate),
-            batch_size=config.training.batch_size,
-            device=self._device,
-            precision=config.run.precision,
-        )
+        outputs, rate = self._outputs(corpus, list(tracks)), self._model.sample_rate
+        windows = _Windows(
+            logits=outputs.logits.double().numpy(), songs=outputs.places,
+            starts=outputs.starts / rate, lengths=outputs.lengths / rate,
+        )  # fmt: skip
+        return self._predictions(corpus, list(tracks), windows, part, provenance)
+
+    def held_out(self, corpus: Corpus, path: Path, provenance: dict[str, str]) -> Predictions:
+        """What a probe's heads said of its own songs, each while it was held out."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                names = file["names"].tolist()
+                windows = _Windows(
+                    logits=file["logits"], songs=file["songs"], starts=file["starts"],
+                    lengths=file["lengths"],
+                )  # fmt: skip
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointError(f"{path} is damaged: {error}; train the probe again") from error
+        place = {track.name: index for index, track in enumerate(corpus.tracks)}
+        tracks = [place[name] for name in names]
+        return self._predictions(corpus, tracks, windows, "validation", provenance)
+
+    def _outputs(self, corpus: Corpus, tracks: list[int]) -> SongOutputs:
+        config, model = self._config, self._model
+        settings: dict[str, Any] = {
+            "segment_samples": samples_of(config.data.segment_seconds, model.sample_rate),
+            "batch_size": config.training.batch_size,
+            "device": self._device,
+            "precision": config.run.precision,
+        }
+        if not isinstance(model.encoder.classifier, ProbeHead):
+            return infer_songs(model, CachedWaveforms(corpus.entries), tracks, **settings)
+        songs = embed_songs(
+            model, corpus, tracks, name=config.model.arch, cache_dir=config.data.cache_dir,
+            **settings,
+        )  # fmt: skip
+        return classify(model, songs)
+
+    def _predictions(
+        self, corpus: Corpus, tracks: list[int], windows: "_Windows", part: str,
+        provenance: dict[str, str],
+    ) -> Predictions:  # fmt: skip
         chosen = [corpus.tracks[track] for track in tracks]
         moods = self._model.moods
         return make_predictions(
@@ -109,10 +156,10 @@ class _Look:
             moods=moods,
             names=[track.name for track in chosen],
             labels=np.array([moods.index(track.mood) for track in chosen]),
-            logits=outputs.logits.double().numpy(),
-            tracks=outputs.places,
-            starts_seconds=outputs.starts / self._model.sample_rate,
-            lengths_seconds=outputs.lengths / self._model.sample_rate,
+            logits=windows.logits,
+            tracks=windows.songs,
+            starts_seconds=windows.starts,
+            lengths_seconds=windows.lengths,
             artists=[track.artist for track in chosen],
             genres=[track.genre for track in chosen],
             paths=[track.path for track in chosen],

@@ -1,5 +1,8 @@
 """What every model is: a front end, an encoder, the moods it tells apart."""
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
@@ -15,13 +18,27 @@ class Encoder(nn.Module):
     embedding_size: int
     classifier: nn.Module
 
-    def embed(self, features: Tensor) -> Tensor:
+    def embed(self, features: Any) -> Tensor:
         """`(batch, 1, height, width) -> (batch, embedding_size)`."""
         raise NotImplementedError(f"{type(self).__name__} has no embed()")
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Any) -> Tensor:
         """`(batch, 1, height, width) -> (batch, class)` logits."""
         return self.classifier(self.embed(features))
+
+    @property
+    def reading(self) -> str:
+        """What is read off the network, besides what its weights say: names of layers, say."""
+        return type(self).__name__
+
+    @property
+    def summaries(self) -> dict[str, Tensor]:
+        """Columns of the embedding by what they are, "mean" and "std" over time, say."""
+        return {"embedding": torch.arange(self.embedding_size)}
+
+    def stages(self) -> list[nn.Module]:
+        """The pretrained parts from the first to the last, for fine-tuning; empty if untrained."""
+        return []
 
 
 class MoodModel(nn.Module):
@@ -34,7 +51,10 @@ class MoodModel(nn.Module):
         encoder: `(batch, 1, height, width) -> (batch, class)`.
         moods: the class names, in the order of the logits.
         sample_rate: in Hz.
+        note: what must be said with any result of these weights, "" if nothing.
     """
+
+    note = ""
 
     def __init__(
         self, *, frontend: nn.Module, encoder: Encoder, moods: tuple[str, ...], sample_rate: int
@@ -56,6 +76,11 @@ class MoodModel(nn.Module):
     def num_parameters(self) -> int:
         """Trainable and frozen weights, without the statistics of batch norm."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def members(self) -> "tuple[MoodModel, ...]":
+        """The models whose embeddings are joined; itself alone if none are."""
+        return (self,)
 
 
 def log_mel_frontend(settings: FrontEndConfig) -> LogMel:

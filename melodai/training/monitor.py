@@ -48,6 +48,9 @@ class Monitor:
     def decoding(self, done: int, total: int) -> None:
         """So many of the files have been looked at."""
 
+    def embedding(self, done: int, total: int) -> None:
+        """So many of the songs have gone through a frozen network."""
+
     def start(self, first_epoch: int, epochs: int, steps: int) -> None:
         """Training begins: epochs counted from 1, steps an epoch."""
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,18 @@ from melodai.errors import CheckpointError, DataError, SettingError
 from melodai.interrupt import graceful_interrupt
 from melodai.labels import moods_of
 from melodai.models import MoodModel, build_model
-from melodai.models.registry import AUTO, find_architecture, resolve_arch
+from melodai.models.registry import (
+    AUTO,
+    TAGS,
+    PretrainedOptions,
+    find_architecture,
+    mode_of,
+    resolve_arch,
+)
 from melodai.training.distributed import Ranks, process_group
 from melodai.training.logger import RunLogger
 from melodai.training.monitor import Monitor
+from melodai.training.probe_run import probe
 from melodai.training.summary import summarise
 from melodai.training.trainer import Trainer
 
@@ -68,7 +76,7 @@ def train(
         Interrupted: stopped by Ctrl-C or SIGTERM, after saving.
     """
     run = config.run.out or default_run_folder(config.model.arch)
-    if (run / LAST).exists():
+    if (run / LAST).exists() or (run / "metrics.json").exists():
         raise SettingError(f"{run} holds a run already; go on with --resume {run}, or choose --out")
     return _train(config, run, monitor or Monitor(), resume=False, inspect=inspect)
 
@@ -121,11 +129,16 @@ def _train(
             for warning in inspect(corpus, split):
                 monitor.warning(warning)
         arch = resolve_arch(config.model.arch, len(split.train))
+        mode = mode_of(config.model.mode, arch)
         torch.manual_seed(config.training.seed)
-        model = build_model(
-            arch, corpus.moods, frontend=config.frontend, dropout=config.model.dropout
-        )
+        model = build_for(config, arch, corpus.moods)
         run.mkdir(parents=True, exist_ok=True)
+        if mode in ("probe", "zero-shot"):
+            _write_settings(config, run, corpus, split)
+            monitor.message(_description(corpus, split, model, arch, device))
+            scores = probe(model, corpus, split, config, run, arch, mode, device, monitor)
+            monitor.finish()
+            return _write_metrics(run, arch, config, corpus, split, scores)
         trainer = Trainer(
             model=model, arch=arch, config=config, corpus=corpus, split=split,
             device=device, ranks=ranks, run=run, monitor=monitor, wish=wish,
@@ -150,8 +163,20 @@ def sample_rate_of(config: Config) -> int:
     """What the network wants to hear, in Hz; `auto` stands for networks with our front end."""
     if config.model.arch == AUTO:
         return config.frontend.sample_rate
-    moods = moods_of(config.data.taxonomy)
-    return build_model(config.model.arch, moods, frontend=config.frontend).sample_rate
+    return build_for(config, config.model.arch, moods_of(config.data.taxonomy)).sample_rate
+
+
+def build_for(config: Config, arch: str, moods: Sequence[str]) -> MoodModel:
+    """The network of these settings, with its published weights if it has any."""
+    layers = config.model.layers
+    if layers is None and config.model.mode == "zero-shot":
+        layers = TAGS
+    options = PretrainedOptions(
+        layers=layers, weights_dir=config.run.weights_dir, offline=config.run.offline
+    )
+    return build_model(
+        arch, moods, frontend=config.frontend, dropout=config.model.dropout, pretrained=options
+    )
 
 
 def _check_pairs(config: Config, ranks: Ranks) -> None:
@@ -222,24 +247,13 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
     trainer.model.encoder.load_state_dict(load_checkpoint(run / BEST)["encoder"])
     trainer.average = None
     scores = summarise(trainer, logger)
-    metrics = {
-        "arch": trainer.arch,
-        "data": trainer.corpus.name,
-        "moods": list(trainer.corpus.moods),
+    found = {
         "num_parameters": trainer.model.num_parameters(),
-        "num_tracks": {
-            part: len(getattr(trainer.split, part)) for part in ("train", "validation", "test")
-        },
         "epochs": len(trainer.progress.history),
         "best_epoch": best.epoch,
         "seconds": round(trainer.progress.seconds, 1),
         "validation": dataclasses.asdict(scores),
-        "config_hash": trainer.config.hash(),
-        "seed": trainer.config.training.seed,
-        "versions": versions(),
     }
-    if trainer.ranks.is_first:
-        replace_text(run / "metrics.json", json.dumps(_without_nan(metrics), indent=2) + "\n")
     if logger is not None:
         sections = dataclasses.asdict(trainer.config)
         settings = {
@@ -252,10 +266,32 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
         logger.hyperparameters(
             {"data": trainer.corpus.name, **settings, "arch": trainer.arch}, final
         )
-    return TrainingResult(
-        run=run, arch=trainer.arch, epochs=len(trainer.progress.history),
-        best_epoch=best.epoch, metrics=metrics,
+    return _write_metrics(
+        run, trainer.arch, trainer.config, trainer.corpus, trainer.split, found,
+        is_first=trainer.ranks.is_first,
     )  # fmt: skip
+
+
+def _write_metrics(
+    run: Path, arch: str, config: Config, corpus: Corpus, split: Split, found: dict[str, Any],
+    *, is_first: bool = True,
+) -> TrainingResult:  # fmt: skip
+    """`metrics.json`: what was trained on what, and how it did."""
+    metrics = {
+        "arch": arch,
+        "data": corpus.name,
+        "moods": list(corpus.moods),
+        "num_tracks": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
+        **found,
+        "config_hash": config.hash(),
+        "seed": config.training.seed,
+        "versions": versions(),
+    }
+    if is_first:
+        replace_text(run / "metrics.json", json.dumps(_without_nan(metrics), indent=2) + "\n")
+    return TrainingResult(
+        run=run, arch=arch, epochs=found["epochs"], best_epoch=found["best_epoch"], metrics=metrics
+    )
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,0 +1,99 @@
+"""Heads for frozen networks: from an embedding to one logit a mood.
+
+They are fitted in `melodai.probe`; here they only answer, so that a probe is saved, exported and
+run like any other model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+LINEAR, MLP, KERNEL = "linear", "mlp", "kernel"
+PREFIX = "classifier."
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadShape:
+    """All that is needed to build a head before its weights are loaded.
+
+    Attributes:
+        kind: "linear", "mlp" or "kernel".
+        num_inputs: columns of the embedding that it reads.
+        num_classes: moods.
+        num_hidden: units of an MLP, support vectors of a kernel head; 0 for a linear one.
+    """
+
+    kind: str
+    num_inputs: int
+    num_classes: int
+    num_hidden: int = 0
+
+    @classmethod
+    def of_state(cls, encoder: Mapping[str, Tensor]) -> "HeadShape | None":
+        """What the weights of an encoder were saved from; None if its head is the network's own."""
+        state = {k.removeprefix(PREFIX): v for k, v in encoder.items() if k.startswith(PREFIX)}
+        if "columns" not in state:
+            return None
+        num_inputs = len(state["columns"])
+        if "scorer.support" in state:
+            num_hidden, num_classes = state["scorer.weight"].shape
+            kind = KERNEL
+        elif "scorer.0.weight" in state:
+            kind, num_hidden = MLP, len(state["scorer.0.bias"])
+            num_classes = len(state["scorer.2.bias"])
+        else:
+            kind, num_hidden, num_classes = LINEAR, 0, len(state["scorer.bias"])
+        return cls(kind=kind, num_inputs=num_inputs, num_classes=num_classes, num_hidden=num_hidden)
+
+
+class ProbeHead(nn.Module):
+    """Chosen columns of an embedding, standardised, scored, and scaled to calibrated logits.
+
+    Shape: `(batch, embedding_size)` -> `(batch, class)`.
+    """
+
+    def __init__(self, shape: HeadShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("columns", torch.zeros(shape.num_inputs, dtype=torch.int64))
+        self.register_buffer("mean", torch.zeros(shape.num_inputs))
+        self.register_buffer("scale", torch.ones(shape.num_inputs))
+        self.register_buffer("sharpness", torch.ones(()))  # one over the temperature
+        if shape.kind == LINEAR:
+            self.scorer: nn.Module = nn.Linear(shape.num_inputs, shape.num_classes)
+        elif shape.kind == MLP:
+            self.scorer = nn.Sequential(
+                nn.Linear(shape.num_inputs, shape.num_hidden),
+                nn.ReLU(),
+                nn.Linear(shape.num_hidden, shape.num_classes),
+            )
+        else:
+            self.scorer = KernelScorer(shape)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        with torch.autocast(embedding.device.type, enabled=False):
+            x = (embedding.float().index_select(1, self.columns) - self.mean) * self.scale
+            return self.scorer(x) * self.sharpness
+
+
+class KernelScorer(nn.Module):
+    """A sum of Gaussian bumps around support vectors: an RBF-SVM, one class against the others, or
+    kernel ridge regression.
+
+    Shape: `(batch, num_inputs)` -> `(batch, class)`.
+    """
+
+    def __init__(self, shape: HeadShape) -> None:
+        super().__init__()
+        self.register_buffer("support", torch.zeros(shape.num_hidden, shape.num_inputs))
+        self.register_buffer("weight", torch.zeros(shape.num_hidden, shape.num_classes))
+        self.register_buffer("bias", torch.zeros(shape.num_classes))
+        self.register_buffer("gamma", torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        squared = (
+            x.square().sum(1, keepdim=True) - 2 * x @ self.support.T + self.support.square().sum(1)
+        )
+        return torch.exp(-self.gamma * squared.clamp_min(0)) @ self.weight + self.bias
