@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from melodai.download.rules import Rules
 
 LOCAL = Rules(
-    allow_http=True, allow_private=True, ignore_proxy=True, connect_seconds=5, stall_seconds=5, total_seconds=20,
-    retries=2, backoff_seconds=0.02, delay_seconds=0.0, max_bytes=20_000_000,
+    allow_http=True, allow_private=True, ignore_proxy=True, connect_seconds=5, stall_seconds=5,
+    total_seconds=20, retries=2, backoff_seconds=0.02, delay_seconds=0.0, max_bytes=20_000_000,
 )  # fmt: skip
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
