@@ -14,7 +14,8 @@ from melodai.errors import RankFailedError
 
 Item = TypeVar("Item")
 
-# The first to be ready waits for the last, who may have the longest songs.
+MEETING_TIME = timedelta(minutes=5)
+# Whoever is ready first waits for the last, who may have the longest songs.
 PATIENCE = timedelta(days=7)
 
 
@@ -24,6 +25,7 @@ class Share:
 
     rank: int = 0
     world_size: int = 1
+    group: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -43,7 +45,7 @@ class Share:
         if self.world_size == 1:
             return
         try:
-            dist.barrier()
+            dist.barrier(self.group)
         except (dist.DistError, RuntimeError) as error:
             raise RankFailedError(
                 "another process that shares the songs has ended; its message says why. The same "
@@ -57,9 +59,10 @@ def joined() -> Iterator[Share]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
         yield Share()
         return
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    dist.init_process_group("gloo", timeout=MEETING_TIME)
     try:
-        yield Share(dist.get_rank(), dist.get_world_size())
+        group = dist.new_group(timeout=PATIENCE)
+        yield Share(dist.get_rank(), dist.get_world_size(), group)
     finally:
         dist.destroy_process_group()
 
