@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from melodai.interrupt import Interrupted
+    from melodai.predict.predictor import Predictor
     from melodai.predict.result_file import ResultFile
     from melodai.predict.results import SongMood
+    from melodai.predict.songs import Songs
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -97,7 +99,7 @@ def predict(
     from rich.console import Console
 
     from melodai.bundle import load_bundle
-    from melodai.cli.moods import listening, print_left_out, print_summary, readable
+    from melodai.cli.moods import listening, readable
     from melodai.data.cache import num_cores
     from melodai.interrupt import Interrupted
     from melodai.predict.predictor import Predictor
@@ -105,7 +107,6 @@ def predict(
     from melodai.predict.run import predict_into, settings_of
     from melodai.predict.shares import decoders_of_rank, device_of_rank, joined
     from melodai.predict.songs import find_songs
-    from melodai.predict.summary import summarise
 
     kind = format_of(out, format_name) if out or format_name else "jsonl"
     songs = find_songs(places)
@@ -135,24 +136,51 @@ def predict(
             raise
         if not share.is_first:
             return
-        result.finish()
-        summary = summarise(result.rows())
-        if console.stderr:
-            _print_file(path)
-        else:
-            print_summary(console, summary, predictor.moods)
-        if out is not None:
-            console.print(f"Answers:  {readable(out)}", markup=False, soft_wrap=True)
+        num_failed = _show(console, result, predictor, songs, out)
         if timeline is not None:
             console.print(f"Timeline: {readable(timeline)}", markup=False, soft_wrap=True)
         if playlists is not None:
-            _write_playlists(console, result, playlists)
+            _write_playlists(console, result, songs, playlists)
         if tags:
             _write_tags(console, result, dry_run)
-        print_left_out(console, summary, songs, out)
         result.discard_journal()
-    if summary.num_failed:
+    if num_failed:
         raise typer.Exit(1)
+
+
+def _show(
+    console: "Console", result: "ResultFile", predictor: "Predictor", songs: "Songs",
+    out: Path | None,
+) -> int:  # fmt: skip
+    """Finishes the file, and says what became of the songs; how many have no mood."""
+    from melodai.cli.moods import print_left_out, print_summary, readable
+    from melodai.predict.summary import summarise
+
+    result.finish()
+    summary = summarise(result.rows())
+    if console.stderr:
+        with result.path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    else:
+        print_summary(console, summary, predictor.moods)
+    print_left_out(console, summary, songs, out)
+    for remark in _remarks(predictor):
+        console.print(remark, markup=False, soft_wrap=True)
+    if out is not None:
+        console.print(f"Answers:  {readable(out)}", markup=False, soft_wrap=True)
+    return summary.num_failed
+
+
+def _remarks(predictor: "Predictor") -> list[str]:
+    """What must be said with any answer of the model."""
+    bundle = predictor.bundle
+    remarks = [predictor.model.note] if predictor.model.note else []
+    if not bundle.is_calibrated:
+        remarks.append(
+            f"The probabilities are not calibrated; melodai-evaluate {bundle.source} does that"
+        )
+    return remarks
 
 
 def _timeline_writer(folder: Path | None) -> "Callable[[SongMood], None]":
@@ -178,19 +206,16 @@ def _say_how_to_go_on(
     console.print(words, markup=False, soft_wrap=True)
 
 
-def _print_file(path: Path) -> None:
-    with path.open("rb") as file:
-        shutil.copyfileobj(file, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
-
-
-def _write_playlists(console: "Console", result: "ResultFile", folder: Path) -> None:
+def _write_playlists(
+    console: "Console", result: "ResultFile", songs: "Songs", folder: Path
+) -> None:
     from melodai.cli.moods import readable
     from melodai.predict.playlists import write_playlists
-    from melodai.predict.results import UNSURE
 
-    answers = ((Path(row.file), row.mood) for row in result.rows() if row.mood is not None)
-    for path in write_playlists(answers, folder, (*result.moods, UNSURE)):
+    # In the order in which the songs were found, not in that in which they were answered.
+    moods = {row.file: row.mood for row in result.rows() if row.mood is not None}
+    answers = ((path, moods[str(path)]) for path in songs.paths if str(path) in moods)
+    for path in write_playlists(answers, folder, result.moods):
         console.print(f"Playlist: {readable(path)}", markup=False, soft_wrap=True)
 
 

@@ -82,8 +82,8 @@ class ResultFile:
             else:
                 for path in {*there, *self.parts()}:
                     path.unlink()
-                self._journal.write_bytes(self._format.header())
                 replace_text(self._sidecar, json.dumps(self._settings, indent=2) + "\n")
+                self._journal.write_bytes(self._format.header())
         except OSError as error:
             raise MelodaiError(f"could not write {self.path}: {error.strerror or error}") from error
 
