@@ -133,11 +133,11 @@ class BackboneEncoder(Encoder):
         return self.backbone.tag_names
 
     @property
-    def summaries(self) -> dict[str, Tensor]:
+    def summaries(self) -> tuple[dict[str, Tensor], ...]:
         columns = torch.arange(self.embedding_size)
-        return {"mean": columns[: self.size], "std": columns[self.size :]}
+        return ({"mean": columns[: self.size], "std": columns[self.size :]},)
 
-    def stages(self) -> list[nn.Module]:
+    def pretrained_parts(self) -> list[nn.Module]:
         """Those children of the network that have weights, in their own order."""
         return [m for m in self.backbone.children() if any(True for _ in m.parameters())]
 
@@ -168,7 +168,7 @@ class PictureEncoder(Encoder):
         x = features * self.scale + self.shift
         return self.network(x.expand(-1, self.num_channels, -1, -1))
 
-    def stages(self) -> list[nn.Module]:
+    def pretrained_parts(self) -> list[nn.Module]:
         """The network's children with weights; of a long sequence of blocks, each block."""
         parts: list[nn.Module] = []
         for child in self.network.children():

@@ -12,7 +12,7 @@ import torch
 from melodai.config import Config
 from melodai.errors import CheckpointError
 from melodai.models import MoodModel, build_model
-from melodai.models.heads import HeadShape, ProbeHead
+from melodai.models.heads import ProbeHead
 from melodai.models.registry import PretrainedOptions
 
 FORMAT = 1
@@ -124,9 +124,9 @@ def restore_model(state: dict[str, Any], path: Path) -> MoodModel:
             layers=config.model.layers, weights_dir=config.run.weights_dir, with_weights=False
         ),
     )  # fmt: skip
-    shape = HeadShape.of_state(state["encoder"])
-    if shape is not None:
-        model.encoder.classifier = ProbeHead(shape)
+    head = ProbeHead.of_state(state["encoder"])
+    if head is not None:
+        model.encoder.classifier = head
     try:
         model.encoder.load_state_dict(state["encoder"])
     except RuntimeError as error:

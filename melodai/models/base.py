@@ -32,11 +32,14 @@ class Encoder(nn.Module):
         return type(self).__name__
 
     @property
-    def summaries(self) -> dict[str, Tensor]:
-        """Columns of the embedding by what they are, "mean" and "std" over time, say."""
-        return {"embedding": torch.arange(self.embedding_size)}
+    def summaries(self) -> tuple[dict[str, Tensor], ...]:
+        """Columns of the embedding by what they are, "mean" and "std" over time, say.
 
-    def stages(self) -> list[nn.Module]:
+        One table for each network that the embedding is joined from.
+        """
+        return ({"embedding": torch.arange(self.embedding_size)},)
+
+    def pretrained_parts(self) -> list[nn.Module]:
         """The pretrained parts from the first to the last, for fine-tuning; empty if untrained."""
         return []
 

@@ -4,14 +4,13 @@ They are fitted in `melodai.probe`; here they only answer, so that a probe is sa
 run like any other model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 LINEAR, MLP, KERNEL = "linear", "mlp", "kernel"
-PREFIX = "classifier."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +30,8 @@ class HeadShape:
     num_hidden: int = 0
 
     @classmethod
-    def of_state(cls, encoder: Mapping[str, Tensor]) -> "HeadShape | None":
-        """What the weights of an encoder were saved from; None if its head is the network's own."""
-        state = {k.removeprefix(PREFIX): v for k, v in encoder.items() if k.startswith(PREFIX)}
-        if "columns" not in state:
-            return None
+    def of_state(cls, state: Mapping[str, Tensor]) -> "HeadShape":
+        """What the weights of one head were saved from."""
         num_inputs = len(state["columns"])
         if "scorer.support" in state:
             num_hidden, num_classes = state["scorer.weight"].shape
@@ -48,7 +44,7 @@ class HeadShape:
         return cls(kind=kind, num_inputs=num_inputs, num_classes=num_classes, num_hidden=num_hidden)
 
 
-class ProbeHead(nn.Module):
+class Head(nn.Module):
     """Chosen columns of an embedding, standardised, scored, and scaled to calibrated logits.
 
     Shape: `(batch, embedding_size)` -> `(batch, class)`.
@@ -56,7 +52,6 @@ class ProbeHead(nn.Module):
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()
-        self.shape = shape
         self.register_buffer("columns", torch.zeros(shape.num_inputs, dtype=torch.int64))
         self.register_buffer("mean", torch.zeros(shape.num_inputs))
         self.register_buffer("scale", torch.ones(shape.num_inputs))
@@ -73,9 +68,39 @@ class ProbeHead(nn.Module):
             self.scorer = KernelScorer(shape)
 
     def forward(self, embedding: Tensor) -> Tensor:
+        x = (embedding.float().index_select(1, self.columns) - self.mean) * self.scale
+        return self.scorer(x) * self.sharpness
+
+
+class ProbeHead(nn.Module):
+    """The mean of the logits of one or several heads, scaled once more.
+
+    Shape: `(batch, embedding_size)` -> `(batch, class)`.
+    """
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(heads)
+        self.register_buffer("sharpness", torch.ones(()))
+
+    @classmethod
+    def of_state(cls, encoder: Mapping[str, Tensor]) -> "ProbeHead | None":
+        """Made for the weights of an encoder, which are not loaded yet.
+
+        None if the encoder's head is the network's own.
+        """
+        heads = []
+        while True:
+            prefix = f"classifier.heads.{len(heads)}."
+            state = {k.removeprefix(prefix): v for k, v in encoder.items() if k.startswith(prefix)}
+            if not state:
+                return cls(heads) if heads else None
+            heads.append(Head(HeadShape.of_state(state)))
+
+    def forward(self, embedding: Tensor) -> Tensor:
         with torch.autocast(embedding.device.type, enabled=False):
-            x = (embedding.float().index_select(1, self.columns) - self.mean) * self.scale
-            return self.scorer(x) * self.sharpness
+            logits = [head(embedding) for head in self.heads]
+            return torch.stack(logits).mean(0) * self.sharpness
 
 
 class KernelScorer(nn.Module):

@@ -55,17 +55,14 @@ class _Encoders(Encoder):
         return torch.cat(parts, dim=1)
 
     @property
-    def summaries(self) -> dict[str, Tensor]:
-        """Each name's columns in all members; a member without that name gives all of its own."""
-        names = list(dict.fromkeys(name for member in self.members for name in member.summaries))
-        columns: dict[str, list[Tensor]] = {name: [] for name in names}
-        offset = 0
+    def summaries(self) -> tuple[dict[str, Tensor], ...]:
+        """The members' tables, one after the other."""
+        tables, offset = [], 0
         for member in self.members:
-            for name in names:
-                own = member.summaries.get(name, torch.arange(member.embedding_size))
-                columns[name].append(own + offset)
+            for table in member.summaries:
+                tables.append({name: columns + offset for name, columns in table.items()})
             offset += member.embedding_size
-        return {name: torch.cat(parts) for name, parts in columns.items()}
+        return tuple(tables)
 
 
 class JoinedModel(MoodModel):

@@ -1,14 +1,16 @@
-"""Chooses a head and its temperature, within the training songs alone.
+"""Chooses heads and their temperatures, within the training songs alone.
 
 Every candidate is fitted on four fifths of the songs and answers for the last fifth, five times,
-with artists kept together; the candidate with the lowest log-loss of the songs, after the best
-temperature, is fitted on all.
+with artists kept together. Of each kind of head, and for each of the joined networks, the candidate
+with the lowest log-loss of the songs (after the best temperature) is fitted on all; where there are
+several, their calibrated logits are averaged.
 """
 
 import itertools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,28 +35,31 @@ SHARPEST, FLATTEST = 1e-3, 50.0
 
 @dataclass(frozen=True)
 class Chosen:
-    """A fitted head and how it did on the songs it was chosen with, each while held out.
+    """Fitted heads and how they did on the songs they were chosen with, each while held out.
 
     Attributes:
+        candidates: what was chosen, one for each head.
         logits: `(window, class)`, calibrated, of all songs, each by a head that did not hear it.
         losses: log-loss of each candidate, best first.
     """
 
     head: ProbeHead
-    candidate: Candidate
+    candidates: tuple[Candidate, ...]
     logits: np.ndarray
     losses: tuple[tuple[str, float], ...]
 
 
-def candidates(head: str, summaries: tuple[str, ...]) -> list[Candidate]:
+def candidates(head: str, summaries: Sequence[Mapping[str, torch.Tensor]]) -> list[Candidate]:
     """What is tried for `--head`, for an embedding with these summaries."""
     kinds = AUTOMATIC if head == "auto" else (head,)
-    reads = [(summaries[0],), *([summaries] if len(summaries) > 1 else [])]
     return [
-        Candidate(kind=kind, summaries=tuple(read), strength=strength, width=width)
+        Candidate(kind=kind, member=member, summaries=read, strength=strength, width=width)
+        for member, table in enumerate(summaries)
         for kind in kinds
         for read, strength, width in itertools.product(
-            reads, STRENGTHS[kind], WIDTHS.get(kind, (1.0,))
+            dict.fromkeys(((next(iter(table)),), tuple(table))),
+            STRENGTHS[kind],
+            WIDTHS.get(kind, (1.0,)),
         )
     ]
 
@@ -62,29 +67,40 @@ def candidates(head: str, summaries: tuple[str, ...]) -> list[Candidate]:
 def choose_head(
     head: str,
     examples: Examples,
-    summaries: dict[str, torch.Tensor],
+    summaries: Sequence[Mapping[str, torch.Tensor]],
     *,
     seed: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Chosen:
-    """Fits the best head of the kind that is asked for.
+    """Fits the best heads of the kinds that are asked for.
 
     Raises:
         DataError: too few artists to hold some of them out.
     """
     folds = inner_folds(examples, seed)
-    tried = candidates(head, tuple(summaries))
+    tried = candidates(head, summaries)
     held_out = held_out_logits(tried, examples, summaries, folds, seed, on_progress)
-    found = [(*best_sharpness(logits, examples), logits) for logits in held_out]
-    best = min(range(len(tried)), key=lambda index: found[index][1])
-    sharpness, _, logits = found[best]
-    columns = columns_of(summaries, tried[best].summaries)
-    fitted = fit_head(tried[best], Inputs(examples, columns), seed)
-    fitted.sharpness.fill_(sharpness)
-    order = sorted(range(len(tried)), key=lambda index: found[index][1])
+    found = [best_sharpness(logits, examples) for logits in held_out]
+    best: dict[tuple[int, str], int] = {}
+    for index, candidate in enumerate(tried):
+        rival = best.setdefault((candidate.member, candidate.kind), index)
+        if found[index].loss < found[rival].loss:
+            best[candidate.member, candidate.kind] = index
+    heads = []
+    for index in best.values():
+        columns = columns_of(summaries[tried[index].member], tried[index].summaries)
+        fitted = fit_head(tried[index], Inputs(examples, columns), seed)
+        fitted.sharpness.fill_(found[index].sharpness)
+        heads.append(fitted)
+    logits = np.mean([held_out[i] * found[i].sharpness for i in best.values()], axis=0)
+    together = ProbeHead(heads).eval()
+    sharpness = best_sharpness(logits, examples).sharpness
+    together.sharpness.fill_(sharpness)
+    order = sorted(range(len(tried)), key=lambda index: found[index].loss)
     return Chosen(
-        head=fitted, candidate=tried[best], logits=logits * sharpness,
-        losses=tuple((str(tried[index]), found[index][1]) for index in order),
+        head=together, candidates=tuple(tried[index] for index in best.values()),
+        logits=logits * sharpness,
+        losses=tuple((str(tried[index]), found[index].loss) for index in order),
     )  # fmt: skip
 
 
@@ -114,28 +130,38 @@ def inner_folds(examples: Examples, seed: int) -> list[tuple[np.ndarray, np.ndar
 def held_out_logits(
     tried: list[Candidate],
     examples: Examples,
-    summaries: dict[str, torch.Tensor],
+    summaries: Sequence[Mapping[str, torch.Tensor]],
     folds: list[tuple[np.ndarray, np.ndarray]],
     seed: int,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[np.ndarray]:
     """What heads say of each song while it is held out: `(window, class)` each, not calibrated."""
     logits = [np.zeros((len(examples.songs), examples.num_classes)) for _ in tried]
-    reads = list(dict.fromkeys(candidate.summaries for candidate in tried))
+    reads = list(dict.fromkeys((c.member, c.summaries) for c in tried))
     for number, (fit, held) in enumerate(folds):
         known, rows = examples.take(fit), np.isin(examples.songs, held)
-        inputs = {read: Inputs(known, columns_of(summaries, read)) for read in reads}
+        inputs = {
+            (member, names): Inputs(known, columns_of(summaries[member], names))
+            for member, names in reads
+        }
         sounds = torch.from_numpy(examples.embeddings[rows])
         for candidate, said in zip(tried, logits, strict=True):
-            head = fit_head(candidate, inputs[candidate.summaries], seed)
+            head = fit_head(candidate, inputs[candidate.member, candidate.summaries], seed)
             with torch.inference_mode():
                 said[rows] = head(sounds).double().numpy()
         on_progress(number + 1, len(folds))
     return logits
 
 
-def best_sharpness(logits: np.ndarray, examples: Examples) -> tuple[float, float]:
-    """The factor on the logits at which the songs' log-loss is lowest, and that log-loss.
+class Fit(NamedTuple):
+    """A factor on logits, and the songs' log-loss with it."""
+
+    sharpness: float
+    loss: float
+
+
+def best_sharpness(logits: np.ndarray, examples: Examples) -> Fit:
+    """The factor on the logits at which the songs' log-loss is lowest.
 
     A song's probabilities are the mean over its windows.
     """
@@ -150,4 +176,4 @@ def best_sharpness(logits: np.ndarray, examples: Examples) -> tuple[float, float
 
     bounds = (-np.log(FLATTEST), -np.log(SHARPEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded")
-    return float(np.exp(found.x)), float(found.fun)
+    return Fit(float(np.exp(found.x)), float(found.fun))

@@ -1,5 +1,6 @@
 """What a head is fitted to: embedded windows, and what is known of their songs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,6 +88,6 @@ class Examples:
         return sums / np.bincount(self.songs, minlength=self.num_songs)[:, None]
 
 
-def columns_of(summaries: dict[str, torch.Tensor], names: tuple[str, ...]) -> np.ndarray:
+def columns_of(summaries: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> np.ndarray:
     """Columns of an embedding that have these names."""
     return torch.cat([summaries[name] for name in names]).numpy()

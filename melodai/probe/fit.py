@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from melodai.models.heads import KERNEL, LINEAR, MLP, HeadShape, ProbeHead
+from melodai.models.heads import KERNEL, LINEAR, MLP, Head, HeadShape
 from melodai.probe.examples import Examples
 
 SMALLEST_DEVIATION = 1e-6
@@ -21,6 +21,7 @@ class Candidate:
 
     Attributes:
         kind: "linear", "mlp", "svm" or "ridge".
+        member: which of the joined networks it reads, from 0.
         summaries: which parts of the embedding it reads, ("mean",) or ("mean", "std").
         strength: of the regularisation: 1 / C of scikit-learn's linear model and SVM, alpha of
             kernel ridge, weight decay of the MLP.
@@ -28,13 +29,16 @@ class Candidate:
     """
 
     kind: str
+    member: int
     summaries: tuple[str, ...]
     strength: float
     width: float = 1.0
 
     def __str__(self) -> str:
         kernel = f", gamma {self.width:g}/d" if self.kind in ("svm", "ridge") else ""
-        return f"{self.kind} on {'+'.join(self.summaries)}, strength {self.strength:g}{kernel}"
+        network = f" of network {self.member + 1}" if self.member else ""
+        read = "+".join(self.summaries) + network
+        return f"{self.kind} on {read}, strength {self.strength:g}{kernel}"
 
 
 class Inputs:
@@ -73,7 +77,7 @@ class Inputs:
         return self.x.T @ (vectors[:, kept] / np.sqrt(values[kept]))
 
 
-def fit_head(candidate: Candidate, inputs: Inputs, seed: int) -> ProbeHead:
+def fit_head(candidate: Candidate, inputs: Inputs, seed: int) -> Head:
     """A head whose logits are not calibrated yet (`sharpness` 1)."""
     state = _FITS[candidate.kind](candidate, inputs, seed)
     kind = {"svm": KERNEL, "ridge": KERNEL}.get(candidate.kind, candidate.kind)
@@ -81,7 +85,7 @@ def fit_head(candidate: Candidate, inputs: Inputs, seed: int) -> ProbeHead:
         kind=kind, num_inputs=len(inputs.columns), num_classes=inputs.examples.num_classes,
         num_hidden={KERNEL: len(inputs.x), MLP: MLP_HIDDEN, LINEAR: 0}[kind],
     )  # fmt: skip
-    head = ProbeHead(shape)
+    head = Head(shape)
     own = {"columns": inputs.columns, "mean": inputs.mean, "scale": inputs.scale}
     own |= {"sharpness": np.ones(()), **{f"scorer.{name}": v for name, v in state.items()}}
     tensors = {name: torch.as_tensor(value) for name, value in own.items()}

@@ -18,7 +18,7 @@ from melodai.data.splits import Split
 from melodai.embeddings import SongEmbeddings, embed_songs
 from melodai.metrics import MoodScores, scores_of_confusion
 from melodai.models import MoodModel
-from melodai.models.heads import LINEAR, HeadShape, ProbeHead
+from melodai.models.heads import LINEAR, Head, HeadShape, ProbeHead
 from melodai.models.registry import find_architecture
 from melodai.probe import HELD_OUT
 from melodai.probe.choose import choose_head
@@ -61,7 +61,7 @@ def probe(
         found = choose_head(
             config.model.head, examples, model.encoder.summaries, seed=config.training.seed
         )
-        head, logits, chosen = found.head, found.logits, str(found.candidate)
+        head, logits, chosen = found.head, found.logits, "; ".join(map(str, found.candidates))
         losses = found.losses
     model.encoder.classifier = head
     if logits is None:
@@ -102,10 +102,8 @@ def zero_shot(model: MoodModel, examples: Examples, arch: str) -> ProbeHead:
     """
     table = find_architecture(arch).tag_moods
     names = model.encoder.tag_names
-    inputs = model.encoder.summaries["mean"].numpy()
-    head = ProbeHead(
-        HeadShape(kind=LINEAR, num_inputs=len(inputs), num_classes=len(model.moods))
-    ).eval()
+    inputs = model.encoder.summaries[0]["mean"].numpy()
+    head = Head(HeadShape(kind=LINEAR, num_inputs=len(inputs), num_classes=len(model.moods)))
     x = examples.embeddings[:, inputs]
     deviation = x.std(0)
     weight = np.zeros((len(model.moods), len(inputs)))
@@ -122,7 +120,7 @@ def zero_shot(model: MoodModel, examples: Examples, arch: str) -> ProbeHead:
         head.scale.copy_(torch.from_numpy(1 / np.maximum(deviation, 1e-12)))
         head.scorer.weight.copy_(torch.from_numpy(weight))
         head.scorer.bias.zero_()
-    return head
+    return ProbeHead([head]).eval()
 
 
 def _scores(examples: Examples, logits: np.ndarray) -> MoodScores:
