@@ -15,6 +15,7 @@ from typing import Any
 
 import typer
 
+from melodai.cli.compare import compare
 from melodai.cli.evaluate import evaluate
 from melodai.cli.explain import explain
 from melodai.cli.export import export
@@ -27,6 +28,7 @@ from melodai.errors import MelodaiError
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "predict": predict,
     "ceiling": ceiling,
     "audit": audit,

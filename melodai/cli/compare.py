@@ -1,0 +1,110 @@
+"""`melodai-compare`."""
+
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from melodai.cli.options import with_config_options
+from melodai.errors import DataError, SettingError
+from melodai.presets import preset
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+melodai-compare --data emotify --out runs/compare   [dim]# all that has weights at hand[/dim]
+
+melodai-compare --data emotify --out runs/compare --archs residual,musicnn-msd,yamnet@zero-shot
+
+Then: [bold]tensorboard --logdir runs/compare[/bold]. Interrupted, the same command goes on."""
+
+
+def _compare(
+    archs: str = typer.Option(
+        "all", "--archs",
+        help="Networks with commas, each with @mode if not its own; joins as a+b. all: everything "
+        "known.",
+    ),
+    results: Path | None = typer.Option(
+        None, "--results", help="Folder of the table, the figure and the stored predictions.  "
+        "\\[default: --out]",
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
+    *,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """Line up networks on one data set: the same folds, one table, one figure, paired tests.
+
+    Finished networks are taken from --out as they are. Those whose weights or packages cannot be
+    had are listed with the reason.
+    """
+    logging.addLevelName(logging.WARNING, "warning")
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "out" not in options:
+        raise SettingError("--out is needed, so that it can be gone on with when interrupted")
+    if wrong := {"arch", "mode", "fold"} & options.keys():
+        raise SettingError(f"--{min(wrong)} is not for melodai-compare; see --archs")
+    from melodai.cli.progress import ProgressMonitor
+    from melodai.comparison.run import Entry, compare_models, default_entries
+    from melodai.comparison.table import log_comparison, make_rows, write_comparison
+    from melodai.report.build import ceiling_of
+    from melodai.training.interrupt import Interrupted
+
+    config = preset("default" if "data" in options else "demo").with_options(**options)
+    entries = default_entries() if archs == "all" else list(map(Entry.parse, archs.split(",")))
+    entries = list(dict.fromkeys(entries))
+    out, monitor = config.run.out, ProgressMonitor()
+    try:
+        comparison = compare_models(config, entries, out, monitor)
+    except (Interrupted, KeyboardInterrupt):
+        monitor.print("Stopped; the same command goes on.")
+        raise
+    if not comparison.compared:
+        raise DataError("none of these networks can be had here; see the reasons above")
+    rows = make_rows(comparison, config.training.seed)
+    ceiling = None
+    if config.data.data is not None:
+        ceiling = ceiling_of(rows[0].compared.predictions, config.data.data)
+    folder = results or out
+    write_comparison(rows, comparison, ceiling, folder, command())
+    log_comparison(rows, out)
+    _print(rows)
+    place = shlex.quote(str(folder))
+    monitor.print(f"Results:  {place}  (comparison.md, comparison.csv, comparison.png)")
+    monitor.print(f"Curves:   tensorboard --logdir {shlex.quote(str(out))}")
+
+
+def command() -> str:
+    """What was typed, paths shortened to their last part."""
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    return shlex.join([Path(sys.argv[0]).name, *words])
+
+
+def _print(rows: list) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Accuracy and macro F1 of all folds, with 95 % intervals over artists")
+    for name in ("model", "accuracy", "macro F1", "log-loss", "against the best", "songs/s"):
+        table.add_column(name, no_wrap=name == "model")
+    for row in rows:
+        test = "best"
+        if row.against_best is not None:
+            found = row.against_best["accuracy"]
+            test = f"{found.difference.value:+.3f}, p {found.p_value:.3f}"
+        table.add_row(
+            row.compared.entry.name, str(row.scores["accuracy"]), str(row.scores["macro F1"]),
+            f"{row.scores['log-loss'].value:.3f}", test, f"{row.compared.songs_per_second:.2g}",
+        )  # fmt: skip
+    Console().print(table)
+
+
+compare = with_config_options(_compare)
+compare.__name__ = "compare"
+compare.epilog = EPILOG  # type: ignore[attr-defined]
