@@ -156,6 +156,31 @@ def test_a_name_that_is_not_utf8_survives(melodai_predict, music, tmp_path):
         assert rows[0]["file"] == str(path)
 
 
+def test_playlists_tags_and_their_undoing(melodai_predict, music, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(music, tmp_path / "music")
+    low = tmp_path / "music" / "low.wav"
+    before = low.read_bytes()
+    done = melodai_predict("music", "--tags", "--dry-run")
+    assert "low.wav: no mood -> " in done.output and low.read_bytes() == before
+    done = melodai_predict("music", "--tags", "--playlists", "lists", "--out", "moods.csv")
+    assert "3 files got a mood" in done.output and low.read_bytes() != before
+    moods = {row["file"]: row["mood"] for row in read_csv(tmp_path / "moods.csv")}
+    playlist = (tmp_path / "lists" / f"{moods['music/low.wav']}.m3u8").read_text()
+    assert "../music/low.wav" in playlist.splitlines()
+    command = shlex.split(done.output.partition("to take them back:  ")[2])[:3]
+    done = melodai_predict(*command[1:])
+    assert done.exit_code == 0 and "3 files are as they were" in done.output
+    assert low.read_bytes() == before
+
+
+def test_playlists_of_others_are_noticed_before_anything_is_done(melodai_predict, music, tmp_path):
+    (tmp_path / "peaceful.m3u8").write_text("mine.mp3")
+    done = melodai_predict(music, "--playlists", tmp_path, "--out", tmp_path / "moods.csv")
+    assert isinstance(done.exception, SettingError) and "peaceful.m3u8" in str(done.exception)
+    assert not (tmp_path / "moods.csv").exists()
+
+
 def wait_for_rows(out, number):
     end = time.monotonic() + 60
     while not out.exists() or out.read_bytes().count(b"\n") <= number:

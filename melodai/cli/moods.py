@@ -24,6 +24,7 @@ from melodai.predict.rows import Row
 from melodai.predict.run import Answer, Watcher
 from melodai.predict.songs import Songs
 from melodai.predict.summary import Summary
+from melodai.predict.tags import TagReport
 
 # A table is read up to this many rows; of more songs a few are shown, and counts.
 MOST_ROWS, FEW_ROWS = 40, 15
@@ -100,6 +101,26 @@ def print_left_out(console: Console, summary: Summary, songs: Songs, out: Path |
         console.print(f"{summary.num_failed} files could not be listened to:")
         failed = [f"{readable(row.file)}: {row.error}" for row in summary.failed]
         _print_some(console, failed, summary.num_failed, out)
+
+
+def print_changes(console: Console, report: TagReport, verb: str, is_listed: bool) -> None:
+    """What became of the files' tags."""
+    count = f"{len(report.changes)} files {verb}"
+    console.print(f"{count}, {report.num_unchanged} did not need to be changed")
+    if is_listed:
+        changes = [
+            f"{readable(change.path)}: {_moods(change.before)} -> {_moods(change.after)}"
+            for change in report.changes
+        ]
+        _print_some(console, changes, len(changes), None)
+    if report.skipped:
+        console.print(f"{len(report.skipped)} files were left alone:")
+        skipped = [f"{readable(failure.path)}: {failure.reason}" for failure in report.skipped]
+        _print_some(console, skipped, len(skipped), None)
+
+
+def _moods(moods: tuple[str, ...] | None) -> str:
+    return readable(", ".join(moods)) if moods else "no mood"
 
 
 def _print_some(console: Console, lines: list[str], number: int, out: Path | None) -> None:

@@ -102,6 +102,7 @@ def predict(
     from melodai.cli.moods import listening, readable
     from melodai.data.cache import num_cores
     from melodai.interrupt import Interrupted
+    from melodai.predict.playlists import check_are_ours
     from melodai.predict.predictor import Predictor
     from melodai.predict.result_file import ResultFile, format_of
     from melodai.predict.run import predict_into, settings_of
@@ -115,6 +116,8 @@ def predict(
         batch_size=batch_size, num_decoders=num_decoders or decoders_of_rank(num_cores()),
         min_confidence=min_confidence,
     )  # fmt: skip
+    if playlists is not None:
+        check_are_ours(playlists / f"{mood}.m3u8" for mood in predictor.moods)
     # With rows on stdout, words for people go to stderr.
     console = Console(highlight=False, stderr=out is None and format_name is not None)
     with joined() as share, tempfile.TemporaryDirectory(prefix="melodai-") as folder:
@@ -142,7 +145,7 @@ def predict(
         if playlists is not None:
             _write_playlists(console, result, songs, playlists)
         if tags:
-            _write_tags(console, result, dry_run)
+            num_failed += _write_tags(console, result, dry_run)
         result.discard_journal()
     if num_failed:
         raise typer.Exit(1)
@@ -219,8 +222,9 @@ def _write_playlists(
         console.print(f"Playlist: {readable(path)}", markup=False, soft_wrap=True)
 
 
-def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> None:
-    from melodai.cli.moods import print_tags
+def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> int:
+    """Writes moods into the files; how many were left alone."""
+    from melodai.cli.moods import print_changes
     from melodai.predict.results import UNSURE
     from melodai.predict.tags import write_moods
 
@@ -228,13 +232,24 @@ def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> None
         (Path(row.file), row.mood) for row in result.rows() if row.mood not in (None, UNSURE)
     )
     undo_file = Path(f"melodai-tags-{time.strftime('%Y%m%d-%H%M%S')}.undo")
-    print_tags(console, write_moods(answers, undo_file=undo_file, dry_run=dry_run))
+    go_back = f"melodai-predict --undo {undo_file}"
+    if not dry_run:
+        console.print(f"Writing tags; to take them back:  {go_back}", markup=False)
+    report = write_moods(answers, undo_file=undo_file, dry_run=dry_run)
+    print_changes(console, report, "would get a mood" if dry_run else "got a mood", dry_run)
+    return len(report.skipped)
 
 
 def _undo(undo_file: Path) -> None:
+    from rich.console import Console
+
+    from melodai.cli.moods import print_changes
     from melodai.predict.tags import undo
 
-    undo(undo_file)
+    report = undo(undo_file)
+    print_changes(Console(highlight=False), report, "are as they were", is_listed=False)
+    if report.skipped:
+        raise typer.Exit(1)
 
 
 predict.epilog = EPILOG  # type: ignore[attr-defined]
