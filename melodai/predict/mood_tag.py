@@ -161,6 +161,7 @@ def _write_end(path: Path, end: bytes) -> None:
 
 
 def _explained(error: Exception) -> Exception:
-    if error.args and isinstance(error.args[0], OSError):
-        return error.args[0]  # a full disk, say, which mutagen has wrapped
-    return TagError(f"its tags are damaged ({error or type(error).__name__})")
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return cause  # a full disk, say, which mutagen has wrapped
+    return TagError(f"its tags are damaged ({str(error) or type(error).__name__})")
