@@ -138,6 +138,8 @@ def test_a_finished_file_takes_up_more_songs(tmp_path, kind):
     again = result_file(path)
     again.prepare(resume=True)
     assert list(again.rows()) == ROWS
+    (tmp_path / "any").touch()
+    assert path.stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 def test_a_file_that_is_there_is_neither_overwritten_nor_mixed_up(tmp_path):

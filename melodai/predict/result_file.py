@@ -84,6 +84,7 @@ class ResultFile:
                     path.unlink()
                 replace_text(self._sidecar, json.dumps(self._settings, indent=2) + "\n")
                 self._journal.write_bytes(self._format.header())
+                self._sidecar.chmod(self._journal.stat().st_mode)
         except OSError as error:
             raise MelodaiError(f"could not write {self.path}: {error.strerror or error}") from error
 
@@ -198,6 +199,8 @@ class ResultFile:
                     file.writelines(json_array(lines))
 
             replace_file(self.path, write)
+            # A temporary file is its owner's alone, a result everybody's as far as usual here.
+            self.path.chmod(self._journal.stat().st_mode)
 
     def discard_journal(self) -> None:
         """Removes what was needed to make the file, once it is finished and its rows are read."""
