@@ -174,6 +174,14 @@ def test_playlists_tags_and_their_undoing(melodai_predict, music, tmp_path, monk
     assert low.read_bytes() == before
 
 
+def test_the_moods_over_time_are_written(melodai_predict, music, tmp_path):
+    done = melodai_predict(music / "low.wav", "--timeline", tmp_path / "times")
+    assert f"Timeline: {tmp_path}/times" in done.output
+    picture, table = sorted((tmp_path / "times").iterdir(), reverse=True)
+    assert len(json.loads(table.read_text())["windows"]) == 2
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_playlists_of_others_are_noticed_before_anything_is_done(melodai_predict, music, tmp_path):
     (tmp_path / "peaceful.m3u8").write_text("mine.mp3")
     done = melodai_predict(music, "--playlists", tmp_path, "--out", tmp_path / "moods.csv")
