@@ -128,9 +128,11 @@ def windows(waveform: Tensor, num_samples: int) -> Tensor:
     """
     waveform = at_least(waveform, num_samples)
     spare = waveform.shape[1] - num_samples
-    count = 1 + -(-spare // num_samples)
-    starts = [round(i * spare / max(1, count - 1)) for i in range(count)]
-    return torch.stack([waveform[:, start : start + num_samples] for start in starts], dim=1)
+    count = 1 + (spare + num_samples - 1) // num_samples
+    # In tensors, not in a loop: an exported graph holds for any number of windows.
+    place = torch.arange(count, dtype=torch.float64)
+    starts = (place * spare / torch.sym_max(1, count - 1)).round().long().to(waveform.device)
+    return waveform[:, starts[:, None] + torch.arange(num_samples, device=waveform.device)]
 
 
 def power_spectrum(

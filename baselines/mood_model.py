@@ -117,11 +117,13 @@ class BackboneEncoder(Encoder):
 
     def _layers(self, patches: Tensor) -> Tensor:
         """`(patch, ...) -> (patch, size)`, a few at a time."""
-        made = []
-        for part in patches.split(self.backbone.patches_at_once):
-            found = self.backbone.activations(part)
-            made.append(torch.cat([found[layer] for layer in self.backbone.layers], dim=-1))
-        return torch.cat(made)
+        if torch.compiler.is_exporting():  # a graph holds for any number of patches: all at once
+            return self._joined(patches)
+        return torch.cat([self._joined(p) for p in patches.split(self.backbone.patches_at_once)])
+
+    def _joined(self, patches: Tensor) -> Tensor:
+        found = self.backbone.activations(patches)
+        return torch.cat([found[layer] for layer in self.backbone.layers], dim=-1)
 
     @property
     def reading(self) -> str:

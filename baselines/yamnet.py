@@ -106,7 +106,9 @@ class Yamnet(Backbone):
     def front_end(self, waveform: Tensor) -> Tensor:
         """`(batch, time)` -> `(batch, patch, 96, 64)`."""
         beyond = max(0, waveform.shape[1] - PATCH_SAMPLES)
-        whole = PATCH_SAMPLES + -(-beyond // PATCH_HOP_SAMPLES) * PATCH_HOP_SAMPLES
+        # Not -(-beyond // hop): ONNX divides towards zero.
+        num_hops = (beyond + PATCH_HOP_SAMPLES - 1) // PATCH_HOP_SAMPLES
+        whole = PATCH_SAMPLES + num_hops * PATCH_HOP_SAMPLES
         log_mel = self.log_mel(F.pad(waveform, (0, whole - waveform.shape[1])))
         return log_mel.unfold(1, PATCH_FRAMES, PATCH_HOP).mT
 

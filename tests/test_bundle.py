@@ -26,7 +26,10 @@ def exported(run, tmp_path):
     return tmp_path / "model"
 
 
-def test_an_exported_model_answers_bit_for_bit_as_its_run(run, exported):
+@pytest.mark.parametrize("arch", ["residual", "advanced"])
+def test_an_exported_model_answers_bit_for_bit_as_its_run(arch, tmp_path):
+    run, exported = make_run(tmp_path / "run", arch), tmp_path / "model"
+    export_model(load_bundle(run), exported, with_onnx=False)
     one, other = load_bundle(run), load_bundle(exported)
     waveform = torch.randn(2, 22050)
     with torch.inference_mode():

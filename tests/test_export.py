@@ -19,12 +19,11 @@ from tests.songs import melodai as command
 from tests.songs import song
 
 
-@pytest.fixture(scope="module", params=["residual", "advanced"])
-def exported(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
-    out = folder / "model"
-    export_model(load_bundle(make_run(folder / "run", arch=request.param)), out)
-    return out
+    export_model(load_bundle(make_run(folder / "run")), folder / "model")
+    return folder / "model"
 
 
 @pytest.fixture(scope="module")
@@ -142,5 +141,3 @@ def test_the_command_writes_the_folder_and_says_so(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "model.safetensors" in done.stdout and "melodai-predict" in done.stdout
     assert "0.712 | 0.700" in (tmp_path / "model" / "README.md").read_text()
-    again = command("export", "run", "--out", "model", "--no-onnx", cwd=tmp_path)
-    assert again.returncode == 2 and "is there already" in again.stderr
