@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from melodai.config import TAG_LAYER
 from melodai.errors import SettingError
 from melodai.transforms.resample import resample
-
-LOGITS = "logits"  # the layer behind the tags, of every network that has tags
 
 
 class Backbone(nn.Module):
@@ -52,7 +51,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.layers = tuple(layers) if layers else self.default_layers
         unknown = [
-            layer for layer in self.layers if layer not in self.layer_sizes and layer != LOGITS
+            layer for layer in self.layers if layer not in self.layer_sizes and layer != TAG_LAYER
         ]
         if unknown:
             raise SettingError(
@@ -63,7 +62,7 @@ class Backbone(nn.Module):
     @property
     def embedding_size(self) -> int:
         """Values of one frame of `embed`."""
-        sizes = {**self.layer_sizes, LOGITS: len(self.tag_names or ())}
+        sizes = {**self.layer_sizes, TAG_LAYER: len(self.tag_names or ())}
         return sum(sizes[layer] for layer in self.layers)
 
     def front_end(self, waveform: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ def restore_model(state: dict[str, Any], path: Path) -> MoodModel:
     model = build_model(
         state["arch"], state["moods"], frontend=config.frontend, dropout=config.model.dropout,
         pretrained=PretrainedOptions(
-            layers=config.model.layers, weights_dir=config.run.weights_dir, with_weights=False
+            layers=config.model.layers_read, weights_dir=config.run.weights_dir, with_weights=False
         ),
     )  # fmt: skip
     head = ProbeHead.of_state(state["encoder"])

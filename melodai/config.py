@@ -16,6 +16,9 @@ from typing import Any, Literal, get_type_hints
 from melodai.errors import SettingError
 from melodai.labels import TAXONOMIES
 
+# Of every pretrained network that has tags: their values before the sigmoid.
+TAG_LAYER = "logits"
+
 Seconds = float | Literal["full"]
 
 
@@ -188,6 +191,11 @@ class ModelConfig(_Checked):
     dropout: float | None = option(
         None, "Dropout before the classes.  [default: the network's own]", minimum=0.0, maximum=0.9
     )
+
+    @property
+    def layers_read(self) -> str | None:
+        """The layers that are read: for zero-shot the one that says the network's own tags."""
+        return TAG_LAYER if self.mode == "zero-shot" else self.layers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,8 +53,8 @@ def _compare(
     from melodai.cli.progress import ProgressMonitor
     from melodai.comparison.run import Entry, compare_models, default_entries
     from melodai.comparison.table import log_comparison, make_rows, write_comparison
+    from melodai.interrupt import Interrupted
     from melodai.report.build import ceiling_of
-    from melodai.training.interrupt import Interrupted
 
     config = preset("default" if "data" in options else "demo").with_options(**options)
     entries = default_entries() if archs == "all" else list(map(Entry.parse, archs.split(",")))
@@ -90,6 +90,8 @@ def _print(rows: list) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from melodai.comparison.table import p_text
+
     table = Table(title="Accuracy and macro F1 of all folds, with 95 % intervals over artists")
     for name in ("model", "accuracy", "macro F1", "log-loss", "against the best", "songs/s"):
         table.add_column(name, no_wrap=name == "model")
@@ -97,7 +99,7 @@ def _print(rows: list) -> None:
         test = "best"
         if row.against_best is not None:
             found = row.against_best["accuracy"]
-            test = f"{found.difference.value:+.3f}, p {found.p_value:.3f}"
+            test = f"{found.difference.value:+.3f}, p {p_text(found.p_value)}"
         table.add_row(
             row.compared.entry.name, str(row.scores["accuracy"]), str(row.scores["macro F1"]),
             f"{row.scores['log-loss'].value:.3f}", test, f"{row.compared.songs_per_second:.2g}",

@@ -126,7 +126,7 @@ def _markdown_row(row: Row) -> list[str]:
     test = "best"
     if row.against_best is not None:
         difference = row.against_best["accuracy"]
-        test = f"{difference.difference.value:+.3f} ({difference.p_value:.3f})"
+        test = f"{difference.difference.value:+.3f} ({p_text(difference.p_value)})"
     return [
         found.entry.name,
         *(str(row.scores[name]) for name in SCORES),
@@ -137,6 +137,11 @@ def _markdown_row(row: Row) -> list[str]:
         f"{found.songs_per_second:.2g}",
         found.licence,
     ]
+
+
+def p_text(p_value: float) -> str:
+    """Three digits; "< 0.001" below what they show."""
+    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
 def reference_lines(predictions, ceiling: Ceiling | None) -> dict[str, Agreement]:

@@ -21,7 +21,6 @@ from melodai.models.base import MoodModel
 
 AUTO = "auto"
 JOIN = "+"
-TAGS = "logits"  # the layer that is read for zero-shot: a network's own tags, before the sigmoid
 # What kind of network stands behind a name: it decides how it is trained if nobody says so.
 UNTRAINED, PRETRAINED_PICTURES, PRETRAINED_SOUND = "untrained", "pictures", "sound"
 # Below this many training songs `auto` takes the advanced CNN, from it on the residual one.

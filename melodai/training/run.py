@@ -22,7 +22,6 @@ from melodai.labels import moods_of
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import (
     AUTO,
-    TAGS,
     PretrainedOptions,
     find_architecture,
     mode_of,
@@ -168,11 +167,10 @@ def sample_rate_of(config: Config) -> int:
 
 def build_for(config: Config, arch: str, moods: Sequence[str]) -> MoodModel:
     """The network of these settings, with its published weights if it has any."""
-    layers = config.model.layers
-    if layers is None and config.model.mode == "zero-shot":
-        layers = TAGS
     options = PretrainedOptions(
-        layers=layers, weights_dir=config.run.weights_dir, offline=config.run.offline
+        layers=config.model.layers_read,
+        weights_dir=config.run.weights_dir,
+        offline=config.run.offline,
     )
     return build_model(
         arch, moods, frontend=config.frontend, dropout=config.model.dropout, pretrained=options
