@@ -50,7 +50,7 @@ def listening(*, is_shown: bool, names_songs: bool) -> Iterator[Watcher]:
         def start(num_songs: int, num_done: int) -> None:
             progress.update(task, total=num_songs)
             if num_done and is_shown:
-                console.print(f"{num_done} songs have an answer already, {num_songs} to go")
+                console.print(f"{_counted(num_done, 'song')} answered already, {num_songs} to go")
 
         def answer(said: Answer) -> None:
             progress.advance(task)
@@ -77,36 +77,37 @@ def print_summary(console: Console, summary: Summary, moods: tuple[str, ...]) ->
     if num_moods > len(rows):
         console.print(f"… and {num_moods - len(rows)} more")
     counts = [f"{mood} {n} ({n / num_moods:.0%})" for mood, n in summary.moods.most_common()]
-    console.print(f"{num_moods} songs: {', '.join(counts)}" if counts else "No song has an answer")
+    said = f"{_counted(num_moods, 'song')}: {', '.join(counts)}"
+    console.print(said if counts else "No song has an answer")
     if summary.num_unfamiliar:
         console.print(
-            f"{summary.num_unfamiliar} are far from what the model learned (unfamiliar); "
-            "their moods mean little"
+            f"{_counted(summary.num_unfamiliar, 'song')} far from what the model learned "
+            "(unfamiliar): what is said of them means little"
         )
 
 
 def print_left_out(console: Console, summary: Summary, songs: Songs, out: Path | None) -> None:
     """What has no mood, and why."""
     for number, kind in (
-        (songs.num_duplicates, "named more than once, taken once"),
-        (songs.num_ignored, "in the folders are not audio and were ignored"),
+        (songs.num_duplicates, "named again and taken once"),
+        (songs.num_ignored, "in the folders not audio and ignored"),
     ):
         if number:
-            console.print(f"{number} files {kind}")
+            console.print(f"{_counted(number, 'file')} {kind}")
     if songs.skipped:
-        console.print(f"{len(songs.skipped)} entries were skipped:")
+        console.print("Left out:")
         skipped = [f"{readable(entry.what)}: {entry.reason}" for entry in songs.skipped]
         _print_some(console, skipped, len(skipped), None)
     if summary.num_failed:
-        console.print(f"{summary.num_failed} files could not be listened to:")
+        console.print(f"{_counted(summary.num_failed, 'file')} could not be listened to:")
         failed = [f"{readable(row.file)}: {row.error}" for row in summary.failed]
         _print_some(console, failed, summary.num_failed, out)
 
 
 def print_changes(console: Console, report: TagReport, verb: str, is_listed: bool) -> None:
     """What became of the files' tags."""
-    count = f"{len(report.changes)} files {verb}"
-    console.print(f"{count}, {report.num_unchanged} did not need to be changed")
+    count = f"{_counted(len(report.changes), 'file')} {verb}"
+    console.print(f"{count}, {report.num_unchanged} did not need it")
     if is_listed:
         changes = [
             f"{readable(change.path)}: {_moods(change.before)} -> {_moods(change.after)}"
@@ -114,7 +115,7 @@ def print_changes(console: Console, report: TagReport, verb: str, is_listed: boo
         ]
         _print_some(console, changes, len(changes), None)
     if report.skipped:
-        console.print(f"{len(report.skipped)} files were left alone:")
+        console.print(f"{_counted(len(report.skipped), 'file')} left alone:")
         skipped = [f"{readable(failure.path)}: {failure.reason}" for failure in report.skipped]
         _print_some(console, skipped, len(skipped), None)
 
@@ -143,11 +144,20 @@ def _table(rows: list[Row], moods: tuple[str, ...]) -> Table:
         table.add_column("")
     for row in rows:
         shares = [f"{value:.2f}" for value in row.probabilities]
-        minutes, seconds = divmod(round(row.seconds), 60)
         note = [Text("unfamiliar" if row.is_unfamiliar else "")] if has_notes else []
         name = Text(readable(Path(*Path(row.file).parts[-2:])))
-        table.add_row(name, Text(row.mood), *shares, f"{minutes}:{seconds:02}", *note)
+        table.add_row(name, Text(row.mood), *shares, _duration(row.seconds), *note)
     return table
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def readable(name: object) -> str:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,7 +121,9 @@ def predict(
         check_are_ours(playlists / f"{mood}.m3u8" for mood in predictor.moods)
     # With rows on stdout, words for people go to stderr.
     console = Console(highlight=False, stderr=out is None and format_name is not None)
-    with joined() as share, tempfile.TemporaryDirectory(prefix="melodai-") as folder:
+    # Without a file of the user's own, the rows wait in a temporary one.
+    place = tempfile.TemporaryDirectory(prefix="melodai-") if out is None else nullcontext("")
+    with joined() as share, place as folder:
         if share.world_size > 1 and out is None:
             raise SettingError("several processes need --out FILE to put their answers together")
         path = out or Path(folder, f"moods.{kind}")
@@ -236,7 +239,7 @@ def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> int:
     if not dry_run:
         console.print(f"Writing tags; to take them back:  {go_back}", markup=False)
     report = write_moods(answers, undo_file=undo_file, dry_run=dry_run)
-    print_changes(console, report, "would get a mood" if dry_run else "got a mood", dry_run)
+    print_changes(console, report, "to be given a mood" if dry_run else "given a mood", dry_run)
     return len(report.skipped)
 
 
@@ -247,7 +250,7 @@ def _undo(undo_file: Path) -> None:
     from melodai.predict.tags import undo
 
     report = undo(undo_file)
-    print_changes(Console(highlight=False), report, "are as they were", is_listed=False)
+    print_changes(Console(highlight=False), report, "as before", is_listed=False)
     if report.skipped:
         raise typer.Exit(1)
 
