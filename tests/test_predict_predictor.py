@@ -1,5 +1,8 @@
 """Answers for songs: the same whatever stands beside them, and as evaluation would give them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -127,6 +130,37 @@ def test_a_whole_song_is_one_window_as_far_as_memory_is_meant_for(tmp_path, song
     monkeypatch.setattr(module, "SAMPLES_AT_ONCE", 10 * RATE)
     windows = sorted(len(a.windows) for a in answers(run, songs).values())
     assert windows == [1, 1, 1, 1, 2, 3]
+
+
+def test_a_long_song_costs_no_memory(run, tmp_path):
+    """Most memory of a process before and after a song of 21 MB, 42 MB as floats."""
+    code = """
+import resource, sys
+import melodai
+predictor = melodai.load(sys.argv[1], num_decoders=1, batch_size=4)
+for path in sys.argv[2:]:
+    print(len(predictor.predict(path).windows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    paths = [
+        write_audio(tmp_path / f"{minutes}.flac", noise(60 * minutes, 0, 8000), 8000)
+        for minutes in (1, 8)
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run), *map(str, paths)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [map(int, line.split()) for line in done.stdout.splitlines()]
+    (_, before), (num_windows, after) = lines
+    assert num_windows == 160
+    assert 1024 * (after - before) < 8e6
+
+
+def test_a_model_that_says_nothing_is_noticed(run, songs):
+    predictor = melodai.load(run, num_decoders=1)
+    with torch.no_grad():
+        predictor.model.encoder.classifier.weight.fill_(float("nan"))
+    [answer] = predictor.predict_many(songs[:1])
+    assert answer == Failure(songs[0], "the model's answer is not a number")
 
 
 def test_a_stop_finishes_what_the_model_has_at_hand(run, songs):
