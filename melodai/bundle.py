@@ -21,6 +21,7 @@ from melodai.checkpoint import BEST, load_checkpoint, restore_model
 from melodai.config import Config, Seconds
 from melodai.errors import CheckpointError
 from melodai.models import MoodModel
+from melodai.models.graph import open_graph
 from melodai.references import FILE_NAME, References
 
 FORMAT = 1
@@ -59,7 +60,7 @@ class ModelBundle:
 
 
 def load_bundle(where: Path | str | None = None) -> ModelBundle:
-    """The model of a run folder, an exported folder or a checkpoint file; no code in it is run.
+    """The model of a run folder, an exported folder, a checkpoint or ONNX file; no code in it runs.
 
     Args:
         where: None is the model that comes with melodai.
@@ -68,6 +69,8 @@ def load_bundle(where: Path | str | None = None) -> ModelBundle:
         CheckpointError: there is no model at that place, or it is damaged.
     """
     path = DEFAULT_MODEL if where is None else Path(where)
+    if path.suffix == ".onnx":
+        return _of_graph(path)
     if (path / DESCRIPTION).is_file():
         return _exported(path, str(where or "default"))
     if where is None:
@@ -155,6 +158,28 @@ def _exported(folder: Path, source: str) -> ModelBundle:
         ) from error
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} is not a safetensors file: {error}") from error
+
+
+def _of_graph(path: Path) -> ModelBundle:
+    """An exported ONNX file alone: it knows no reference songs and no scores."""
+    said, model = open_graph(path)
+    try:
+        seconds = said["segment_seconds"]
+        return ModelBundle(
+            model=model.eval(),
+            config=Config(),
+            segment_seconds=seconds if seconds == "full" else float(seconds),
+            pooling=said["pooling"],
+            temperature=float(said["song_temperature"]),
+            segment_temperature=float(said["temperature"]),
+            is_calibrated=json.loads(said["is_calibrated"]),
+            references=None,
+            about=json.loads(said["about"]),
+            scores={},
+            source=str(path),
+        )
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} does not say how it is to be used: {error}") from error
 
 
 def _description(path: Path) -> dict[str, Any]:

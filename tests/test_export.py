@@ -14,6 +14,7 @@ from melodai.errors import CheckpointError, SettingError
 from melodai.export.card import model_card
 from melodai.export.folder import write_folder
 from melodai.export.model import export_model
+from melodai.predict.predictor import Predictor
 from tests.runs import MOODS, make_run
 from tests.songs import melodai as command
 from tests.songs import song
@@ -51,6 +52,44 @@ def test_onnx_answers_as_pytorch_for_any_batch_and_length(exported, session, bat
         expected = bundle.model.embed(torch.from_numpy(waveform)).numpy()
     assert np.abs(embedding - expected).max() < 1e-4
     assert np.ptp(probabilities) > 0.05, "an answer that does not depend on the input shows nothing"
+
+
+def test_the_graph_alone_answers_for_songs_as_its_folder_does(exported):
+    folder, graph = load_bundle(exported), load_bundle(exported / "model.onnx")
+    for name in ("segment_seconds", "pooling", "temperature", "segment_temperature", "about"):
+        assert getattr(folder, name) == getattr(graph, name), name
+    songs = [song(mood, 5, 7.0) for mood in MOODS]
+    for one, other in zip(
+        *([Predictor(b, device="cpu").predict(s) for s in songs] for b in (folder, graph)),
+        strict=True,
+    ):
+        assert one.mood == other.mood
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+        assert len(one.windows) == len(other.windows) == 3
+    short = torch.randn(2, 30000)
+    with torch.inference_mode():
+        together = graph.model(short, torch.tensor([30000, 20000]))
+        alone = graph.model(short[1:, :20000])
+    assert torch.allclose(together[1:], alone, atol=1e-5)
+    with pytest.raises(SettingError, match="exported model already"):
+        export_model(graph, exported.parent / "again")
+
+
+def test_what_is_no_exported_graph_is_refused(exported, tmp_path):
+    with pytest.raises(CheckpointError, match="not an ONNX graph"):
+        load_bundle(tmp_path / "missing.onnx")
+    (tmp_path / "text.onnx").write_bytes(b"not a graph")
+    with pytest.raises(CheckpointError, match="not an ONNX graph"):
+        load_bundle(tmp_path / "text.onnx")
+    content = (exported / "model.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="not an ONNX graph"):
+        load_bundle(tmp_path / "cut.onnx")
+    graph = onnx.load(exported / "model.onnx")
+    del graph.metadata_props[:]
+    onnx.save(graph, tmp_path / "bare.onnx")
+    with pytest.raises(CheckpointError, match="not written by melodai-export"):
+        load_bundle(tmp_path / "bare.onnx")
 
 
 def test_level_and_silence_are_handled_inside(session):

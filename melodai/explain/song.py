@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from melodai.bundle import ModelBundle
 from melodai.data.segments import evaluation_windows, samples_of
@@ -84,24 +85,27 @@ def explain_song(
     device = device or torch.device("cpu")
     model = bundle.model.to(device).eval()
     windows = evaluation_windows(len(waveform), samples_of(bundle.segment_seconds, rate))
-    # A song shorter than the window is repeated from its start, as everywhere.
-    heard = [
-        to_float(torch.from_numpy(np.resize(waveform[start:], length))[None], device)
-        for start, length in windows
-    ]
+
+    def heard(start: int, length: int) -> Tensor:
+        # A song shorter than the window is repeated from its start, as everywhere.
+        samples = np.resize(waveform[start : start + length], length)
+        return to_float(torch.from_numpy(samples)[None], device)
+
     with torch.inference_mode():
-        embeddings = torch.cat([model.embed(window).float() for window in heard])
+        embeddings = torch.cat([model.embed(heard(*window)).float() for window in windows])
         logits = model.encoder.classifier(embeddings).double().cpu().numpy()
     pooled = pool_by_track(softmax(logits), np.zeros(len(windows)), 1, bundle.pooling)
     probabilities = at_temperature(pooled, bundle.temperature)[0]
     chosen = moods.index(mood) if mood else int(probabilities.argmax())
     explained = []
-    for number, ((start, length), window) in enumerate(zip(windows, heard, strict=True)):
+    for number, (start, length) in enumerate(windows):
+
+        def count(done: int, total: int, before: int = number) -> None:
+            on_progress(before * total + done, len(windows) * total)
+
         why = explain_window(
-            model, window, chosen, temperature=bundle.segment_temperature, method=method,
-            on_progress=lambda done, total, n=number: on_progress(
-                n * total + done, len(windows) * total
-            ),
+            model, heard(start, length), chosen, temperature=bundle.segment_temperature,
+            method=method, on_progress=count,
         )  # fmt: skip
         explained.append((start / rate, length / rate, why))
     seconds = len(waveform) / rate

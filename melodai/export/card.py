@@ -149,7 +149,7 @@ def _use(bundle: ModelBundle, has_onnx: bool) -> str:
 `model.onnx` holds the front end too. Input `waveform`, `(batch, time)` float32 in [-1, 1] at
 {bundle.model.sample_rate:,} Hz, one window a row, at least {_seconds(bundle)} (repeat a shorter
 song from its start); outputs `probabilities` `(batch, mood)`, calibrated for one window, and
-`embedding`. Its metadata name the moods."""
+`embedding`. Its metadata name the moods; `melodai-predict --model model.onnx` runs it as well."""
     return f"""
 ## How to use it
 

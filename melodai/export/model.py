@@ -17,8 +17,10 @@ from melodai.bundle import (
     checksum,
     description_checksum,
 )
+from melodai.errors import SettingError
 from melodai.export.card import model_card
 from melodai.export.folder import without_paths, write_folder
+from melodai.models.graph import GraphModel
 from melodai.references import FILE_NAME
 
 CARD, ONNX = "README.md", "model.onnx"
@@ -44,6 +46,9 @@ def export_model(
         CheckpointError: the disk is full or the place cannot be written to.
         DependencyError: a package that ONNX needs is missing.
     """
+
+    if isinstance(bundle.model, GraphModel):
+        raise SettingError(f"{bundle.source} is an exported model already; export its run folder")
 
     def fill(folder: Path) -> None:
         (folder / WEIGHTS).write_bytes(weights_of(bundle.model.encoder))

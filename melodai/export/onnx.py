@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from melodai.bundle import ModelBundle
 from melodai.data.segments import samples_of
 from melodai.errors import DependencyError, SettingError
+from melodai.models.graph import INPUT, OUTPUTS
 
-INPUT, OUTPUTS = "waveform", ("probabilities", "embedding")
 TOLERANCE = 1e-4
 # Where a model hears whole songs, the graph is traced with this much of one; any length will do.
 EXAMPLE_SECONDS = 10.0
@@ -37,7 +37,8 @@ def export_onnx(bundle: ModelBundle, path: Path) -> float:
     `probabilities (batch, mood)`, calibrated for one window, and `embedding`. Both sizes are free.
     Songs shorter than a window are to be repeated from their start by the caller, as in
     `data.waveforms`; level and silence are handled inside. What the caller has to know is in the
-    file's metadata: moods, sample_rate, segment_seconds, pooling, temperature.
+    file's metadata: moods, sample_rate, segment_seconds, pooling, temperature (it
+    is applied inside already) and song_temperature (of the pooled probabilities, to be applied).
 
     Returns:
         The largest difference from PyTorch on two batches of noise, of another number or length
@@ -104,6 +105,7 @@ def metadata(bundle: ModelBundle) -> dict[str, str]:
         "segment_seconds": str(bundle.segment_seconds),
         "pooling": bundle.pooling,
         "temperature": repr(bundle.segment_temperature),
+        "song_temperature": repr(bundle.temperature),
         "is_calibrated": json.dumps(bundle.is_calibrated),
         "about": json.dumps(bundle.about),
     }
