@@ -147,7 +147,9 @@ class BackboneEncoder(Encoder):
 def summed_up(layers: Tensor) -> Tensor:
     """Mean and deviation over the frames: `(batch, frame, size) -> (batch, 2 * size)`."""
     layers = layers.float()
-    return torch.cat([layers.mean(1), layers.std(1, unbiased=False)], dim=1)
+    # The root of zero has no gradient.
+    deviation = (layers.var(1, unbiased=False) + 1e-12).sqrt()
+    return torch.cat([layers.mean(1), deviation], dim=1)
 
 
 class PictureEncoder(Encoder):

@@ -9,16 +9,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from melodai.config import TrainingConfig
+from melodai.training.finetune import FineTuning
 
 PLATEAU_FACTOR = 0.5
 # Adam at 1e-3 halved ten times; below this nothing moves any more.
 SMALLEST_RATE_SHARE = 1e-3
 
 
-def make_optimizer(network: nn.Module, settings: TrainingConfig) -> Optimizer:
+def make_optimizer(
+    network: nn.Module, settings: TrainingConfig, finetuning: FineTuning | None = None
+) -> Optimizer:
     """Fused, so that a step can be left out on the device (see `Trainer.train_step`)."""
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    weights: list = [weight for weight in network.parameters() if weight.requires_grad]
+    if finetuning is not None:
+        weights = [
+            {**group, "lr": group["share"] * settings.learning_rate}
+            for group in finetuning.parameter_groups()
+        ]
     return kinds[settings.optimizer](
         weights, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -30,7 +38,10 @@ class PlateauSchedule:
     def __init__(self, optimizer: Optimizer, learning_rate: float, patience: int) -> None:
         self._plateau = ReduceLROnPlateau(
             optimizer, factor=PLATEAU_FACTOR, patience=patience,
-            min_lr=learning_rate * SMALLEST_RATE_SHARE,
+            min_lr=[
+                learning_rate * SMALLEST_RATE_SHARE * group.get("share", 1.0)
+                for group in optimizer.param_groups
+            ],
         )  # fmt: skip
 
     def before_step(self, progress_epochs: float) -> None:
@@ -68,7 +79,7 @@ class CosineSchedule:
 
     def before_step(self, progress_epochs: float) -> None:
         for group in self._optimizer.param_groups:
-            group["lr"] = self.rate_at(progress_epochs)
+            group["lr"] = self.rate_at(progress_epochs) * group.get("share", 1.0)
 
     def after_epoch(self, validation_loss: float) -> None:
         """Nothing: the rate depends on the epoch alone."""

@@ -34,15 +34,22 @@ from melodai.inference import (
 from melodai.interrupt import Interrupted, Wish
 from melodai.metrics import MoodMetrics, MoodScores, pool_by_track, scores_of_confusion
 from melodai.models import MoodModel
+from melodai.models.registry import mode_of
+from melodai.training.augmentation import (
+    augment_for,
+    augmented_image,
+    pictures_of,
+    settings_for,
+)
 from melodai.training.average import WeightAverage
 from melodai.training.distributed import Ranks, average_gradients, synchronise_batch_norm
+from melodai.training.finetune import FineTuning
 from melodai.training.history import epoch_row, write_history
 from melodai.training.logger import RunLogger
 from melodai.training.loss import balanced_class_weights, mood_loss, one_hot
 from melodai.training.monitor import EpochReport, Monitor
 from melodai.training.progress import Progress
 from melodai.training.schedule import make_optimizer, make_schedule
-from melodai.transforms.augment import Augment
 
 # On a GPU the loss is looked at every so many steps: each look waits for the device.
 STEPS_BETWEEN_LOOKS = 20
@@ -98,13 +105,16 @@ class Trainer:
         self.network: nn.Module = self.model.encoder
         if config.run.compile:
             self.network = torch.compile(self.model.encoder)
-        self.augment = Augment.from_config(config.augment, config.frontend)
+        self.augment = augment_for(model, config)
         longest = self.segment_samples
         if longest is not None:
-            longest = round(longest * (1 + config.augment.tempo)) + 1
+            longest = round(longest * (1 + settings_for(model, config).tempo)) + 1
         self.waveforms = open_waveforms(corpus.entries, device, longest_window=longest)
         self.batches = self._make_batches()
-        self.optimizer = make_optimizer(self.model.encoder, settings)
+        self.finetuning = None
+        if mode_of(config.model.mode, arch) == "finetune":
+            self.finetuning = FineTuning(self.model.encoder, settings)
+        self.optimizer = make_optimizer(self.model.encoder, settings, self.finetuning)
         self.schedule = make_schedule(self.optimizer, settings)
         self.average = (
             WeightAverage(self.model.encoder, settings.ema_decay) if settings.ema_decay else None
@@ -153,6 +163,8 @@ class Trainer:
         """The rest of the present epoch; returns its scores and the seconds spent waiting."""
         progress = self.progress
         self.model.encoder.train()
+        if self.finetuning is not None:
+            self.finetuning.begin_epoch(progress.epoch)
         self.batches.seconds_waiting = 0.0
         with closing(self.batches.epoch(progress.epoch, progress.step)) as batches:
             for batch in batches:
@@ -206,7 +218,7 @@ class Trainer:
                 to_float(batch.waveform, self.device), num_samples, draw
             )
             features = self.model.frontend(waveform, num_samples, draw)
-            return self.augment.image(features, draw)
+            return augmented_image(self.augment, self.model.frontend, features, draw)
 
     def look(self, is_last: bool) -> None:
         """Reads what the last steps gave, and stops the run if a gradient was not a number."""
@@ -318,7 +330,11 @@ class Trainer:
         epochs_done = self.progress.epoch - 1
         if epochs_done & (epochs_done - 1):
             return
-        shown = self.augmented_features(batch, batch.draw.to(self.device))[:PICTURES_IN_GRID]
+        features = self.augmented_features(batch, batch.draw.to(self.device))
+        shown = pictures_of(self.model.frontend, features)
+        if shown is None:
+            return
+        shown = shown[:PICTURES_IN_GRID]
         moods = [self.corpus.tracks[index].mood for index in batch.track.tolist()]
         seconds = batch.num_samples.float().mean().item() / self.model.sample_rate
         logger.augmented(shown, moods[:PICTURES_IN_GRID], seconds, self.progress.epoch)
