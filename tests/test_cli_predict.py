@@ -1,21 +1,29 @@
 """`melodai-predict`: the real command on songs made for it."""
 
 import csv
+import io
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
+from melodai.cli.main import ends_by_its_signal
+from melodai.cli.moods import listening
 from melodai.cli.predict import predict
+from melodai.data.cache import Failure
 from melodai.errors import CheckpointError, DataError, SettingError
+from melodai.interrupt import Interrupted
 from tests.conftest import noise, sine, write_audio
 from tests.fuzz_predict import write_broken_files
 from tests.runs import make_run
@@ -226,6 +234,27 @@ def test_killed_and_stopped_runs_are_gone_on_with_and_no_row_is_lost_or_doubled(
     assert third.exit_code == 0, third.output
     names = [row["file"] for row in read_csv(out)]
     assert len(names) == 120 == len(set(names))
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_the_exit_code_says_which_signal_it_was(sign):
+    def stopped() -> None:
+        raise Interrupted(sign)
+
+    application = typer.Typer()
+    application.command()(ends_by_its_signal(stopped))
+    assert CliRunner().invoke(application).exit_code == 128 + sign
+
+
+def test_the_bar_says_songs_a_second_and_the_time_left():
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with listening(terminal, is_shown=True, names_songs=False) as watcher:
+        watcher.start(30, 0)
+        for _ in range(10):
+            time.sleep(0.02)
+            watcher.answer(Failure(Path("a.mp3"), "silent"))
+    shown = terminal.file.getvalue()
+    assert re.search(r"10/30.* (\d+\.\d) songs/s, 0:00:\d\d left", shown), shown
 
 
 def test_processes_of_torchrun_share_the_songs(run, music, tmp_path):

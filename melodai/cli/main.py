@@ -7,6 +7,7 @@ died; 7 a package is missing or does not fit; 130 stopped by Ctrl-C, 143 by SIGT
 saved, the command to go on is printed).
 """
 
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from melodai.cli.predict import predict
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
 from melodai.errors import MelodaiError
+from melodai.interrupt import Interrupted
 
 COMMANDS = {
     "train": train,
@@ -60,8 +62,23 @@ def _version(
         raise typer.Exit
 
 
+def ends_by_its_signal(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose exit code tells Ctrl-C (130) from SIGTERM (143); typer does not."""
+
+    @functools.wraps(command)
+    def run_command(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except Interrupted as interrupt:
+            raise typer.Exit(128 + interrupt.signal_number) from interrupt
+
+    return run_command
+
+
 for _name, _command in COMMANDS.items():
-    app.command(_name, epilog=getattr(_command, "epilog", None), no_args_is_help=False)(_command)
+    app.command(_name, epilog=getattr(_command, "epilog", None), no_args_is_help=False)(
+        ends_by_its_signal(_command)
+    )
 
 
 def run() -> None:
@@ -78,7 +95,7 @@ def run_named() -> None:
 def run_script(command: Callable[..., None]) -> None:
     """A command without a name of its own, such as a script's."""
     alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    alone.command(epilog=getattr(command, "epilog", None))(command)
+    alone.command(epilog=getattr(command, "epilog", None))(ends_by_its_signal(command))
     _run(alone)
 
 
@@ -90,8 +107,6 @@ def _run(application: Any) -> None:
         typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        sys.exit(128 + getattr(interrupt, "signal_number", 2))
     except BrokenPipeError:
         # The reader (head, less) has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -31,20 +31,23 @@ MOST_ROWS, FEW_ROWS = 40, 15
 
 
 class _Speed(ProgressColumn):
+    """Over all songs so far: they come in batches, so that the last few tell little."""
+
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} songs/s")
+        if not task.completed or not task.elapsed:
+            return Text("")
+        speed = task.completed / task.elapsed
+        left = timedelta(seconds=round((task.total - task.completed) / speed))
+        return Text(f"{speed:.1f} songs/s, {left} left")
 
 
 @contextmanager
-def listening(*, is_shown: bool, names_songs: bool) -> Iterator[Watcher]:
-    """A bar with songs a second and the time left, on stderr; each song by name if wanted."""
-    console = Console(highlight=False, stderr=True)
+def listening(console: Console, *, is_shown: bool, names_songs: bool) -> Iterator[Watcher]:
+    """A bar with songs a second and the time left; each song by name if wanted."""
     columns = (TextColumn("listening"), BarColumn(), MofNCompleteColumn(), _Speed())
     with Progress(
-        *columns, TextColumn("left"), TimeRemainingColumn(), console=console, transient=True,
-        disable=not (is_shown and console.is_terminal), speed_estimate_period=60.0,
-    ) as progress:  # fmt: skip
+        *columns, console=console, transient=True, disable=not (is_shown and console.is_terminal)
+    ) as progress:
         task = progress.add_task("listening", total=None)
 
         def start(num_songs: int, num_done: int) -> None:

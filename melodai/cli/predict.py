@@ -131,7 +131,8 @@ def predict(
         if share.is_first:
             result.prepare(resume=resume, force=force)
         try:
-            with listening(is_shown=share.is_first, names_songs=verbose) as watcher:
+            words = Console(highlight=False, stderr=True)
+            with listening(words, is_shown=share.is_first, names_songs=verbose) as watcher:
                 predict_into(
                     result, predictor, songs.paths, share=share, watcher=watcher,
                     before_row=_timeline_writer(timeline),
