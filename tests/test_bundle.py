@@ -58,6 +58,14 @@ def test_an_exported_model_can_be_exported_again(exported, tmp_path):
     assert load_bundle(tmp_path / "again").about == load_bundle(exported).about
 
 
+def test_without_a_name_the_model_that_comes_along_is_taken(exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("melodai.bundle.DEFAULT_MODEL", exported)
+    assert load_bundle().model.moods == MOODS and load_bundle().source == "default"
+    monkeypatch.setattr("melodai.bundle.DEFAULT_MODEL", tmp_path / "none")
+    with pytest.raises(CheckpointError, match="name one with --model"):
+        load_bundle()
+
+
 def test_nothing_there_is_said_with_the_remedy(tmp_path):
     with pytest.raises(CheckpointError, match="there is no"):
         load_bundle(tmp_path)

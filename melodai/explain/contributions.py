@@ -40,7 +40,7 @@ class Span:
 
 def log_odds(logits: Tensor, mood: int, temperature: float) -> Tensor:
     """Logit of a mood's calibrated probability: `(batch, class) -> (batch,)`."""
-    scaled = logits.double() / temperature
+    scaled = logits.float() / temperature
     others = torch.cat([scaled[:, :mood], scaled[:, mood + 1 :]], dim=1)
     return scaled[:, mood] - others.logsumexp(1)
 
@@ -71,10 +71,10 @@ def strongest(
     kept = np.append(edges[:-1:step], edges[-1])
     sums = np.add.reduceat(values, np.arange(0, len(values), step))
     order = np.argsort(-sums, kind="stable")
-    chosen = [*order[:count], *(i for i in order[::-1][:count] if i not in order[:count])]
-    return [
-        Span(float(kept[i]), float(kept[i + 1]), float(sums[i])) for i in chosen if sums[i] != 0
+    chosen = [i for i in order[:count] if sums[i] > 0] + [
+        i for i in order[::-1][:count] if sums[i] < 0
     ]
+    return [Span(float(kept[i]), float(kept[i + 1]), float(sums[i])) for i in chosen]
 
 
 def mean_of(parts: Sequence[np.ndarray], covered: Sequence[np.ndarray]) -> np.ndarray:

@@ -49,7 +49,8 @@ def integrated_gradients(
         ends = logit(torch.cat([features, baseline]))
         change = (ends[0] - ends[1]).item()
     difference = features - baseline
-    total, num_steps = torch.zeros_like(features, dtype=torch.float64), FIRST_STEPS
+    # Added up on the CPU: not every device has float64.
+    total, num_steps = torch.zeros(features.shape, dtype=torch.float64), FIRST_STEPS
     places = (torch.arange(num_steps) + 0.5) / num_steps
     done = 0
     while True:
@@ -58,10 +59,10 @@ def integrated_gradients(
             points = (baseline + along * difference).requires_grad_()
             with torch.enable_grad():
                 (gradient,) = torch.autograd.grad(logit(points).sum(), points)
-            total += gradient.sum(0, keepdim=True).double()
+            total += gradient.sum(0, keepdim=True).cpu().double()
             done += len(part)
             on_progress(done, num_steps)
-        values = difference * total / num_steps
+        values = difference.cpu().double() * total / num_steps
         error = abs(values.sum().item() - change) / max(abs(change), 1e-12)
         if error < TOLERANCE or 3 * num_steps > most_steps:
             return IntegratedGradients(values[0, 0], change, error, num_steps)

@@ -110,7 +110,7 @@ def explain_window(
         logit, features, baseline, most_steps=most_steps, on_progress=on_progress
     )
     bands = _edges(len(axes.hz) - 1, max(1, (len(axes.hz) - 1) // GRADIENT_ROWS))
-    values = np.add.reduceat(made.values.cpu().numpy(), bands[:-1], axis=0)
+    values = np.add.reduceat(made.values.numpy(), bands[:-1], axis=0)
     found = Contributions(
         hz=axes.hz[bands], seconds=axes.seconds, values=values,
         over_hz=values.sum(1), over_seconds=values.sum(0),
