@@ -85,15 +85,14 @@ def test_one_window_and_a_thousand_are_drawn(tmp_path, num_windows):
 def test_songs_of_one_name_do_not_overwrite_each_other(tmp_path):
     written = {write_timeline(song(f"{folder}/a.mp3"), tmp_path) for folder in ("x", "y", "z")}
     assert len(written) == 3
-    assert {write_timeline(song(f"{folder}/a.mp3"), tmp_path) for folder in "zyx"} == written
+    assert write_timeline(song("y/a.mp3"), tmp_path) in written
     assert len(list(tmp_path.iterdir())) == 6
     assert {Path(json.loads(t.read_bytes())["file"]).parent.name for t, _ in written} == set("xyz")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="such names cannot be there")
 def test_names_of_any_kind_are_written_and_drawn(tmp_path):
-    names = ["$x_{1}$.mp3", "two\nlines.mp3", "音楽 é.mp3", os.fsdecode(b"caf\xe9.mp3"),
-             "é" * 125 + ".mp3", "#=1.mp3"]  # fmt: skip
+    names = ["$x_{1}$\n音楽 é.mp3", os.fsdecode(b"caf\xe9.mp3"), "é" * 125 + ".mp3"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of letters that the font has not, say
         for name in names:

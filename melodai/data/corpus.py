@@ -4,14 +4,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from melodai.config import DataConfig
 from melodai.data.cache import CacheReport, Failure, OnProgress, build_cache
 from melodai.data.library import read_library
+from melodai.data.picture_cache import build_picture_cache
 from melodai.data.store import CachedTrack
 from melodai.data.tracks import Library, Track, artist_key, listing
 from melodai.errors import DataError
 
+# The "sample rate" of networks that look at pictures is their number of pixels in a row.
+LOWEST_RATE_OF_SOUND = 4000
 MIN_SONGS = 2
 MIN_ARTISTS = 2
 
@@ -25,6 +29,7 @@ class Corpus:
         tracks, entries: of the same songs, in the same order; a track index is a position here.
         failures: files that cannot be used, and why.
         warnings: sentences for the user.
+        holds_pictures: pictures in place of songs; the "sample rate" is their width.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Corpus:
     sample_rate: int
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
+    holds_pictures: bool = False
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -64,16 +70,32 @@ def prepare(
             cannot be used. Also what `read_library` and `build_cache` raise.
     """
     library = read_library(config)
-    report = build_cache(
-        [track.path for track in library.tracks],
-        sample_rate=sample_rate,
-        cache_dir=config.cache_dir,
-        num_decoders=config.num_decoders,
-        on_progress=on_progress,
-    )
+    _check_kind(library, sample_rate)
+    paths = [track.path for track in library.tracks]
+    here: dict[str, Any] = {
+        "cache_dir": config.cache_dir,
+        "num_decoders": config.num_decoders,
+        "on_progress": on_progress,
+    }
+    if library.holds_pictures:
+        report = build_picture_cache(paths, size=sample_rate, **here)
+    else:
+        report = build_cache(paths, sample_rate=sample_rate, **here)
     corpus = join(library, report, sample_rate, strict=config.strict)
     check_enough(corpus)
     return corpus
+
+
+def _check_kind(library: Library, sample_rate: int) -> None:
+    """Raises a DataError where pictures are to be heard, or songs to be looked at."""
+    is_for_pictures = sample_rate < LOWEST_RATE_OF_SOUND
+    if library.holds_pictures and not is_for_pictures:
+        raise DataError(f"{library.root} holds pictures; songs are needed here")
+    if is_for_pictures and not library.holds_pictures:
+        raise DataError(
+            f"{library.root} holds songs, and this network was trained on pictures; give a folder "
+            "of pictures a mood"
+        )
 
 
 def join(
@@ -116,6 +138,7 @@ def join(
         sample_rate=sample_rate,
         failures=report.failures,
         warnings=tuple(warnings),
+        holds_pictures=library.holds_pictures,
     )
 
 

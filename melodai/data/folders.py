@@ -1,5 +1,6 @@
 """A folder per mood: `data/<mood>/**/*.mp3`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from melodai.data.tracks import Library, Track, is_audio_name, listing, relative_name
@@ -7,10 +8,22 @@ from melodai.errors import DataError
 from melodai.labels import TAXONOMIES, moods_of, to_taxonomy
 
 
-def read_folders(root: Path, taxonomy: str) -> Library:
+def read_folders(
+    root: Path,
+    taxonomy: str,
+    *,
+    is_wanted: Callable[[Path], bool] = is_audio_name,
+    kind: str = "audio",
+    beside: str | None = None,
+) -> Library:
     """Reads the songs below each folder that is named after a mood, in whatever case.
 
     Other files are ignored and counted.
+
+    Args:
+        is_wanted: tells a song by its name.
+        kind: what such files are called.
+        beside: a file that belongs to the folder and is not counted.
 
     Raises:
         DataError: a folder of songs is not named after a mood, or there are no songs.
@@ -18,11 +31,11 @@ def read_folders(root: Path, taxonomy: str) -> Library:
     tracks, unknown, num_ignored = [], [], 0
     for folder in sorted(root.iterdir()):
         if folder.name.startswith(".") or not folder.is_dir():
-            num_ignored += not folder.name.startswith(".")
+            num_ignored += not folder.name.startswith(".") and folder.name != beside
             continue
         # A link that leads nowhere is kept: it is named among the files that cannot be used.
         files = sorted(path for path in folder.rglob("*") if not path.is_dir())
-        songs = [path for path in files if is_audio_name(path)]
+        songs = [path for path in files if is_wanted(path)]
         num_ignored += len(files) - len(songs)
         mood = to_taxonomy(folder.name, taxonomy)
         if mood is None and songs:
@@ -37,9 +50,9 @@ def read_folders(root: Path, taxonomy: str) -> Library:
     if not tracks:
         raise DataError(
             f"{root}: no songs found. It should hold a folder per mood "
-            f"({', '.join(moods)}) with audio files, or be a CSV file, or the Emotify layout"
+            f"({', '.join(moods)}) with {kind} files, or be a CSV file, or the Emotify layout"
         )
-    warnings = (f"{num_ignored} files that are not audio were ignored",) if num_ignored else ()
+    warnings = (f"{num_ignored} files that are not {kind} were ignored",) if num_ignored else ()
     name = root.resolve().name
     return Library(name=name, root=root, moods=moods, tracks=tuple(tracks), warnings=warnings)
 

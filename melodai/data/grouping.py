@@ -86,8 +86,9 @@ def draw_validation(
         members[groups[index]].append(index)
     moods_in = {group: Counter(tracks[i].mood for i in ids) for group, ids in members.items()}
     left = Counter(tracks[index].mood for index in candidates)
-    # At least one song of each mood, or its validation score would be empty.
-    target = {mood: max(1.0, fraction * count) for mood, count in left.items()}
+    # At least one group of each mood, or its validation score would be empty.
+    smallest = {mood: min(n[mood] for n in moods_in.values() if n[mood]) for mood in left}
+    target = {mood: max(float(smallest[mood]), fraction * n) for mood, n in left.items()}
     shuffler = random.Random(f"validation {seed}")
     draws = []
     for _ in range(VALIDATION_DRAWS):

@@ -5,12 +5,13 @@ from melodai.data.demo import read_demo
 from melodai.data.emotify import is_emotify, read_emotify
 from melodai.data.folders import read_folders
 from melodai.data.manifest import read_manifest
+from melodai.data.picture_folders import holds_pictures, read_pictures
 from melodai.data.tracks import Library
 from melodai.errors import DataError, SettingError
 
 
 def read_library(config: DataConfig) -> Library:
-    """Reads the demo clips, a folder per mood, a CSV manifest or the Emotify layout.
+    """Reads the demo clips, songs or pictures in a folder per mood, a CSV, the Emotify layout.
 
     Raises:
         DataError: there are no songs, or they cannot be read; the message says what to do.
@@ -38,4 +39,6 @@ def _read(config: DataConfig) -> Library:
         raise DataError(f"{root}: no such folder or file")
     if is_emotify(root):
         return read_emotify(root, config.taxonomy)
+    if holds_pictures(root):
+        return read_pictures(root, config.taxonomy)
     return read_folders(root, config.taxonomy)

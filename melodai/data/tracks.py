@@ -45,6 +45,7 @@ class Library:
     Attributes:
         moods: in class order.
         warnings: sentences for the user.
+        holds_pictures: spectrogram pictures in place of songs.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Library:
     moods: tuple[str, ...]
     tracks: tuple[Track, ...]
     warnings: tuple[str, ...] = ()
+    holds_pictures: bool = False
 
 
 def artist_key(artist: str | None) -> str | None:

@@ -30,6 +30,8 @@ def leak_warnings(
     finds (another encoding, level or pitch) and about artists that are spelled in two ways. What
     was heard is kept in the cache folder.
     """
+    if corpus.holds_pictures:  # nothing to listen to
+        return []
     names = [track.name for track in corpus.tracks]
     artists = {track.name: track.artist for track in corpus.tracks}
     parts = {names[index]: part for index, part in split.part_of().items()}

@@ -104,7 +104,7 @@ def register_model(
 
 @functools.cache
 def _load_all() -> None:
-    for module in ("advanced", "residual"):
+    for module in ("advanced", "residual", "pictures"):
         importlib.import_module(f"melodai.models.{module}")
     for entry_point in sorted(entry_points(group="melodai.models"), key=lambda e: e.name):
         entry_point.load()()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from melodai.config import AugmentConfig, Config
 from melodai.models.base import MoodModel
 from melodai.transforms.augment import Augment
+from melodai.transforms.pixels import Pixels
 
 
 def settings_for(model: MoodModel, config: Config) -> AugmentConfig:
@@ -20,6 +21,8 @@ def settings_for(model: MoodModel, config: Config) -> AugmentConfig:
 def augment_for(model: MoodModel, config: Config) -> Augment:
     """Augmentation at the sample rate of the model."""
     frontend = config.frontend
+    if isinstance(model.frontend, Pixels):  # whose sample rate is none, and whose sound is past
+        return Augment.from_config(config.augment, frontend)
     if frontend.sample_rate != model.sample_rate:
         frontend = dataclasses.replace(
             frontend, sample_rate=model.sample_rate,

@@ -49,7 +49,9 @@ class RunLogger:
         for mood, f1 in zip(self._moods, scores.f1, strict=True):
             add(f"f1_{part}/{mood}", f1, at)
 
-    def augmented(self, log_mels: Tensor, moods: Sequence[str], seconds: float, at: int) -> None:
+    def augmented(
+        self, log_mels: Tensor, moods: Sequence[str], seconds: float | None, at: int
+    ) -> None:
         """A grid of pictures as the network sees them, `(batch, 1, height, width)`."""
         figure = pictures.log_mel_grid(log_mels, moods, seconds)
         self._writer.add_figure("log_mel/as_trained_on", figure, at)

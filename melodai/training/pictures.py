@@ -32,7 +32,7 @@ def confusion_matrix(probabilities: np.ndarray, labels: np.ndarray, moods: Seque
 
 
 def log_mel_grid(
-    log_mels: Tensor, moods: Sequence[str], seconds: float, columns: int = 4
+    log_mels: Tensor, moods: Sequence[str], seconds: float | None, columns: int = 4
 ) -> Figure:
     """Pictures `(batch, 1, height, width)` with their moods, low frequencies at the bottom."""
     rows = -(-len(log_mels) // columns)
@@ -44,6 +44,7 @@ def log_mel_grid(
         axes.imshow(log_mels[index, 0].float().cpu(), origin="lower", aspect="auto", cmap="magma")
         axes.set_title(moods[index], fontsize=10)
         axes.set_xticks([]), axes.set_yticks([])
-    figure.supxlabel(f"time (about {seconds:.0f} s)", fontsize=10)
+    about = "" if seconds is None else f" (about {seconds:.0f} s)"
+    figure.supxlabel(f"time{about}", fontsize=10)
     figure.supylabel("mel frequency, low to high", fontsize=10)
     return figure

@@ -30,6 +30,7 @@ from melodai.models.registry import (
 from melodai.training.distributed import Ranks, process_group
 from melodai.training.logger import RunLogger
 from melodai.training.monitor import Monitor
+from melodai.training.picture_data import for_data
 from melodai.training.probe_run import probe
 from melodai.training.summary import summarise
 from melodai.training.trainer import Trainer
@@ -121,6 +122,9 @@ def _train(
         find_architecture(config.model.arch)
     device = find_device(config.run.device)
     with graceful_interrupt() as wish, process_group(device, config.training.batch_size) as ranks:
+        config, switched_off = for_data(config)
+        if switched_off and ranks.is_first:
+            monitor.warning(switched_off)
         _check_pairs(config, ranks)
         corpus = _prepare(config, monitor, ranks)
         split = _split(config, corpus, run, resume)
@@ -159,7 +163,11 @@ def _train(
 
 
 def sample_rate_of(config: Config) -> int:
-    """What the network wants to hear, in Hz; `auto` stands for networks with our front end."""
+    """What the network wants to hear, in Hz; `auto` stands for networks with our front end.
+
+    Of a network that looks at pictures, the pixels in a row.
+    """
+    config, _ = for_data(config)
     if config.model.arch == AUTO:
         return config.frontend.sample_rate
     return build_for(config, config.model.arch, moods_of(config.data.taxonomy)).sample_rate
@@ -229,8 +237,9 @@ def _description(
     corpus: Corpus, split: Split, model: MoodModel, arch: str, device: torch.device
 ) -> str:
     parts = f"{len(split.train)} to train, {len(split.validation)} to validate"
+    what = "pictures" if corpus.holds_pictures else "songs"
     return (
-        f"{corpus.name}: {len(corpus.tracks)} songs ({parts}, {len(split.test)} set aside), "
+        f"{corpus.name}: {len(corpus.tracks)} {what} ({parts}, {len(split.test)} set aside), "
         f"moods {', '.join(corpus.moods)}. {arch}, {model.num_parameters() / 1e6:.2f} M "
         f"parameters, on {device}"
     )

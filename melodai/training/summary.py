@@ -40,7 +40,8 @@ def summarise(trainer: Trainer, logger: RunLogger | None) -> MoodScores:
     if logger is not None:
         labels = trainer.labels[tracks].numpy()
         logger.validation(probabilities, labels, trainer.progress.best.epoch)
-        _log_wrong_songs(trainer, logger, tracks, probabilities)
+        if not trainer.corpus.holds_pictures:
+            _log_wrong_songs(trainer, logger, tracks, probabilities)
         _log_embedding(trainer, logger, shown, outputs)
     return scores
 

@@ -336,7 +336,9 @@ class Trainer:
             return
         shown = shown[:PICTURES_IN_GRID]
         moods = [self.corpus.tracks[index].mood for index in batch.track.tolist()]
-        seconds = batch.num_samples.float().mean().item() / self.model.sample_rate
+        seconds = None
+        if not self.corpus.holds_pictures:
+            seconds = batch.num_samples.float().mean().item() / self.model.sample_rate
         logger.augmented(shown, moods[:PICTURES_IN_GRID], seconds, self.progress.epoch)
 
     # -- checkpoints -----------------------------------------------------------------------------
