@@ -118,6 +118,7 @@ class ResultFile:
                 raise DataError(f"{self.path} was changed: {error}; use --force") from error
             lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
             replace_file(self._journal, lambda file: file.write(lines))
+            self._journal.chmod(self.path.stat().st_mode)
         with self._journal.open("r+b") as file:
             length = self._format.whole_length(file)
             file.truncate(length)
