@@ -10,6 +10,7 @@ import pytest
 from melodai.errors import MelodaiError, SettingError
 from melodai.predict.playlists import write_playlists
 from melodai.predict.results import SongMood
+from melodai.predict.rows import Row
 from melodai.predict.song_lists import read_playlist
 from tests.conftest import sine, write_audio
 
@@ -52,13 +53,14 @@ def test_each_mood_has_a_playlist_of_its_songs_in_their_order(tmp_path):
 def test_title_artist_and_length_stand_in_the_playlist(tmp_path):
     songs = [
         song("1.mp3", artist="Ann\r\n#EXTM3U", title="So, what"), song("2.mp3", title="Two"),
-        song("3.mp3"), (Path("4.mp3"), "calm"),
+        song("3.mp3"), (Path("4.mp3"), "calm"), Row(file="5.mp3", mood="calm", seconds=59.7),
     ]  # fmt: skip
     (path,) = write_playlists(songs, tmp_path, MOODS)
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "#EXTM3U"
     assert [line for line in lines if line.startswith("#EXTINF")] == [
         "#EXTINF:62,Ann #EXTM3U - So, what", "#EXTINF:62,Two", "#EXTINF:62,3", "#EXTINF:-1,4",
+        "#EXTINF:60,5",
     ]  # fmt: skip
 
 

@@ -160,6 +160,29 @@ def test_an_old_tag_keeps_its_version_and_all_its_frames(song, tmp_path):
     assert path.read_bytes() == content
 
 
+def test_a_frame_of_another_version_stays_as_it_is(song, tmp_path):
+    path = song()
+    old = ID3(path)
+    old.add(TYER(encoding=0, text="1999"))  # of 2.3, in a tag of 2.4
+    old.save(path)
+    tag(tmp_path / "undo", (path, "calm"))
+    assert ID3(path, translate=False)["TYER"].text == ["1999"]
+
+
+def test_the_oldest_tag_becomes_one_that_knows_moods_and_comes_back(song, tmp_path):
+    path = song()
+    ID3(path).delete(path)
+    frame = b"TT2\x00\x00\x05\x00Rain" + b"TP1\x00\x00\x04\x00Ann"
+    header = b"ID3\x02\x00\x00\x00\x00\x00" + bytes([len(frame) + 20])
+    content = header + frame + bytes(20) + path.read_bytes()
+    path.write_bytes(content)
+    assert not tag(tmp_path / "undo", (path, "calm")).skipped
+    new = ID3(path)
+    assert (str(new["TIT2"]), str(new["TPE1"]), str(new["TMOO"])) == ("Rain", "Ann", "calm")
+    undo(tmp_path / "undo")
+    assert path.read_bytes() == content
+
+
 def test_what_a_tag_at_the_end_says_is_not_hidden(song, tmp_path):
     path = song()
     ID3(path).save(path, v1=2)

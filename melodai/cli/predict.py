@@ -220,8 +220,8 @@ def _write_playlists(
     from melodai.predict.playlists import write_playlists
 
     # In the order in which the songs were found, not in that in which they were answered.
-    moods = {row.file: row.mood for row in result.rows() if row.mood is not None}
-    answers = ((path, moods[str(path)]) for path in songs.paths if str(path) in moods)
+    rows = {row.file: row for row in result.rows() if row.mood is not None}
+    answers = (rows[str(path)] for path in songs.paths if str(path) in rows)
     for path in write_playlists(answers, folder, result.moods):
         console.print(f"Playlist: {readable(path)}", markup=False, soft_wrap=True)
 
@@ -238,7 +238,7 @@ def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> int:
     undo_file = Path(f"melodai-tags-{time.strftime('%Y%m%d-%H%M%S')}.undo")
     go_back = f"melodai-predict --undo {undo_file}"
     if not dry_run:
-        console.print(f"Writing tags; to take them back:  {go_back}", markup=False)
+        console.print(f"Writing tags; to take them back:  {go_back}", markup=False, soft_wrap=True)
     report = write_moods(answers, undo_file=undo_file, dry_run=dry_run)
     print_changes(console, report, "to be given a mood" if dry_run else "given a mood", dry_run)
     return len(report.skipped)

@@ -84,8 +84,6 @@ def write_mood(path: Path, mood: Sequence[str] | None) -> None:
             version = 3 if file.tags.version[:2] == (2, 3) else 4
             options = {"v2_version": version, "v23_sep": None}
             end = _id3v1(path)
-            if version == 3:  # as they stand, not translated to 2.4 and back
-                file = type(file)(path, translate=False, load_v1=False)
         if mood is None:
             file.tags.pop(key, None)
         else:
@@ -113,8 +111,10 @@ def _open(path: Path) -> Any:
             raise TagError("its format has no tags") from error
         return file
     if isinstance(file.tags, ID3) and file.tags.version[0] == 2:
-        # Without what an old tag at the end of the file says, which is not to move into this one.
-        file = type(file)(path, load_v1=False)
+        # Frames as they stand, not translated to the newest version, but for 2.2, which cannot be
+        # written. And without what an old tag at the end of the file says, which is to stay there.
+        is_old = file.tags.version[1] == 2
+        file = type(file)(path, translate=is_old, load_v1=False)
     return file
 
 

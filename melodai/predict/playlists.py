@@ -12,22 +12,24 @@ from typing import IO, BinaryIO
 from melodai.checkpoint import replace_file
 from melodai.errors import MelodaiError, SettingError
 from melodai.predict.results import UNSURE, SongMood
+from melodai.predict.rows import Row
 
 MARKER = b"# written by melodai-predict, which replaces it when it is run again"
 _HEAD_BYTES = 4096
 
+Answer = SongMood | Row | tuple[Path, str]
+"""Of one song."""
 
-def write_playlists(
-    songs: Iterable[SongMood | tuple[Path, str]], folder: Path, moods: Sequence[str]
-) -> list[Path]:
+
+def write_playlists(songs: Iterable[Answer], folder: Path, moods: Sequence[str]) -> list[Path]:
     """Writes `<mood>.m3u8` for each mood that has songs, in the order of the songs.
 
     Each file is replaced in one step. A mood without songs has no file: one of an earlier run is
     removed. Files of others are left alone; memory does not grow with the number of songs.
 
     Args:
-        songs: whole answers, whose length, artist and title stand in the playlist, or pairs of file
-            and mood alone, whose title is the file's name.
+        songs: whole answers, whose length, artist and title stand in the playlist, rows of a result
+            file, whose title is the file's name, or pairs of file and mood alone.
         moods: those that may occur; "unsure" need not be named.
 
     Returns:
@@ -44,7 +46,7 @@ def write_playlists(
     with contextlib.ExitStack() as stack:
         lists: dict[str, IO[bytes]] = {}
         for song in songs:
-            file, mood = (song.file, song.mood) if isinstance(song, SongMood) else song
+            file, mood = song if isinstance(song, tuple) else (Path(song.file), song.mood)
             if mood not in names:
                 raise ValueError(f"{mood} is none of the moods {', '.join(names)}")
             if mood not in lists:
@@ -94,14 +96,14 @@ def _replace(path: Path, lines: IO[bytes]) -> None:
     replace_file(path, write)
 
 
-def _entry(song: SongMood | tuple[Path, str], file: Path, folder: Path) -> bytes:
+def _entry(song: Answer, file: Path, folder: Path) -> bytes:
     """`#EXTINF` and the path; -1 is the length of what is not known."""
-    title, seconds = file.stem, -1
+    title, seconds = file.stem, None if isinstance(song, tuple) else song.seconds
     if isinstance(song, SongMood):
-        seconds = round(song.seconds)
         title = " - ".join(part for part in (song.artist, song.title or file.stem) if part)
     words = " ".join(title.encode("utf-8", "surrogateescape").decode("utf-8", "replace").split())
-    return f"#EXTINF:{seconds},{words}\n{_location(file, folder)}\n".encode()
+    length = -1 if seconds is None else round(seconds)
+    return f"#EXTINF:{length},{words}\n{_location(file, folder)}\n".encode()
 
 
 def _location(file: Path, folder: Path) -> str:
