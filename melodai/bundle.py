@@ -21,6 +21,7 @@ from melodai.checkpoint import BEST, load_checkpoint, restore_model
 from melodai.config import Config, Seconds
 from melodai.errors import CheckpointError
 from melodai.models import MoodModel
+from melodai.models.heads import ProbeHead
 from melodai.models.graph import open_graph
 from melodai.references import FILE_NAME, References
 
@@ -100,10 +101,12 @@ def _of_run(path: Path) -> ModelBundle:
     metrics, scores = read_json(folder / "metrics.json"), read_json(folder / "evaluation.json")
     calibration = scores.get("calibration") or {}
     references = folder / FILE_NAME
+    model = restore_model(state, best)
     about = {
         "arch": state["arch"],
         "data": metrics.get("data"),
-        "fold": str(config.data.fold),
+        "fold": "none: all songs" if config.data.all_songs else str(config.data.fold),
+        "head": metrics.get("head"),
         "epoch": str(state["epoch"]) if "epoch" in state else None,
         "seed": str(config.training.seed),
         # As it was when the run began: later versions of melodai know more settings.
@@ -111,13 +114,14 @@ def _of_run(path: Path) -> ModelBundle:
         "commit": metrics.get("versions", {}).get("commit"),
     }
     return ModelBundle(
-        model=restore_model(state, best),
+        model=model,
         config=config,
         segment_seconds=config.data.segment_seconds,
         pooling=calibration.get("pooling", "mean"),
         temperature=calibration.get("track_temperature", 1.0),
         segment_temperature=calibration.get("segment_temperature", 1.0),
-        is_calibrated=bool(calibration),
+        # A probe's temperature was chosen with its heads, on songs held out in turn.
+        is_calibrated=bool(calibration) or isinstance(model.encoder.classifier, ProbeHead),
         references=References.load(references) if references.is_file() else None,
         about={key: value for key, value in about.items() if value is not None},
         scores=scores,

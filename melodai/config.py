@@ -70,6 +70,9 @@ class DataConfig(_Checked):
     )
     fold: int = option(0, "Fold that is the test part.", minimum=0)
     num_folds: int = option(5, "Folds to make where the data brings none.", minimum=2)
+    all_songs: bool = option(
+        False, "Set no songs aside to test: for a model to give away, whose scores come from --cv."
+    )
     validation_fraction: float = option(
         0.2,
         "Share of the songs outside the test part kept for validation.",

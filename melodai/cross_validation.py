@@ -44,6 +44,8 @@ def cross_validate(config: Config, monitor: Monitor | None = None) -> CrossValid
     """
     monitor = monitor or Monitor()
     run = config.run.out
+    if config.data.all_songs:
+        raise SettingError("--cv tests on every song in turn; it is not for --all-songs")
     if run is None:
         raise SettingError("--cv needs --out, so that it can be gone on with when interrupted")
     _claim(run, config)

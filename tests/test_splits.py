@@ -289,3 +289,10 @@ def test_the_five_published_folds_are_recognised():
         tested += split.test
     assert sorted(tested) == list(range(300))
     assert len({artist_key(t.artist) for t in tracks}) == 103
+
+
+def test_all_songs_are_learned_from_where_none_are_to_be_tested():
+    tracks, keys = random_library(3)
+    split = split_of(tracks, keys, all_songs=True, validation_fraction=0.2)
+    assert split.test == () and split.fold is None
+    assert sorted((*split.train, *split.validation)) == list(range(len(tracks)))

@@ -48,6 +48,7 @@ def make_split(
     num_folds: int,
     validation_fraction: float,
     seed: int = 0,
+    all_songs: bool = False,
 ) -> Split:
     """Splits by artist where known and by song elsewhere, keeping the shares of the moods.
 
@@ -58,6 +59,7 @@ def make_split(
     Args:
         keys: content of each track's file.
         validation_fraction: of the songs outside the test part.
+        all_songs: there is no test part.
 
     Raises:
         DataError: a song, artist or content would stand on two sides, or a mood has no songs left
@@ -65,7 +67,9 @@ def make_split(
         SettingError: there is no such fold, or there are fewer artists than folds.
     """
     groups = group_of(tracks, keys)
-    if all(track.part for track in tracks):
+    if all_songs:
+        split = _without_test(tracks, groups, validation_fraction, seed)
+    elif all(track.part for track in tracks):
         split = _given_parts(tracks, groups, fold, validation_fraction, seed)
     else:
         is_given = all(track.fold is not None for track in tracks)
@@ -91,6 +95,20 @@ def make_split(
     check_no_leak(tracks, keys, split)
     _check_moods(tracks, split)
     return split
+
+
+def _without_test(
+    tracks: Sequence[Track], groups: Sequence[int], fraction: float, seed: int
+) -> Split:
+    everything = range(len(tracks))
+    validation = draw_validation(tracks, groups, everything, fraction, seed)
+    return Split(
+        train=tuple(index for index in everything if index not in validation),
+        validation=tuple(sorted(validation)),
+        test=(),
+        fold=None,
+        source="all songs",
+    )
 
 
 def _given_parts(

@@ -219,6 +219,7 @@ def _split(config: Config, corpus: Corpus, run: Path, resume: bool) -> Split:
         return make_split(
             corpus.tracks, corpus.keys, fold=data.fold, num_folds=data.num_folds,
             validation_fraction=data.validation_fraction, seed=config.training.seed,
+            all_songs=data.all_songs,
         )  # fmt: skip
     if not path.is_file():
         raise CheckpointError(f"there is no {path}, so it is not known which songs are for what")
