@@ -60,7 +60,7 @@ def find_songs(places: Iterable[Path]) -> Songs:
 
 def _nothing(places: list[Path], found: Songs) -> str:
     where = ", ".join(map(str, places[:3])) + (" …" if len(places) > 3 else "")
-    reasons = [f"{found.num_ignored} files there are not audio"] if found.num_ignored else []
+    reasons = [f"files there that are not audio: {found.num_ignored}"] if found.num_ignored else []
     reasons += [f"{skipped.what}: {skipped.reason}" for skipped in found.skipped[:3]]
     return f"no songs found in {where}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
