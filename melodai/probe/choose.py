@@ -112,7 +112,8 @@ def inner_folds(examples: Examples, seed: int) -> list[tuple[np.ndarray, np.ndar
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    count = min(NUM_INNER_FOLDS, len(np.unique(examples.groups)), examples.num_songs)
+    commonest = int(np.bincount(examples.labels).max())
+    count = min(NUM_INNER_FOLDS, len(np.unique(examples.groups)), commonest)
     if count < 2:
         raise DataError("a probe needs training songs of two artists at least")
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
