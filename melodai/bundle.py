@@ -21,8 +21,8 @@ from melodai.checkpoint import BEST, load_checkpoint, restore_model
 from melodai.config import Config, Seconds
 from melodai.errors import CheckpointError
 from melodai.models import MoodModel
-from melodai.models.heads import ProbeHead
 from melodai.models.graph import open_graph
+from melodai.models.heads import ProbeHead
 from melodai.references import FILE_NAME, References
 
 FORMAT = 1
@@ -42,7 +42,8 @@ class ModelBundle:
         segment_temperature: likewise of one window's.
         is_calibrated: whether these were fitted on songs set aside for it.
         references: the songs it learned from; None where they were not kept.
-        about: what is known of where it comes from: arch, data, commit, seed, …
+        about: what is known of where it comes from: arch, data, commit, seed, …; `note` is what
+            must be said with any result.
         scores: what `melodai-evaluate` found (`evaluation.json`); empty where it did not look.
         source: the path or name it was asked for.
     """
@@ -104,9 +105,11 @@ def _of_run(path: Path) -> ModelBundle:
     model = restore_model(state, best)
     about = {
         "arch": state["arch"],
+        "mode": metrics.get("mode"),
+        "head": metrics.get("head"),
+        "note": metrics.get("note"),
         "data": metrics.get("data"),
         "fold": "none: all songs" if config.data.all_songs else str(config.data.fold),
-        "head": metrics.get("head"),
         "epoch": str(state["epoch"]) if "epoch" in state else None,
         "seed": str(config.training.seed),
         # As it was when the run began: later versions of melodai know more settings.
@@ -123,7 +126,7 @@ def _of_run(path: Path) -> ModelBundle:
         # A probe's temperature was chosen with its heads, on songs held out in turn.
         is_calibrated=bool(calibration) or isinstance(model.encoder.classifier, ProbeHead),
         references=References.load(references) if references.is_file() else None,
-        about={key: value for key, value in about.items() if value is not None},
+        about={key: value for key, value in about.items() if value},
         scores=scores,
         source=str(path),
     )
