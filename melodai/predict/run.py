@@ -78,8 +78,10 @@ def settings_of(predictor: Predictor) -> dict[str, object]:
     """What a row depends on, beside the song."""
     bundle = predictor.bundle
     references = bundle.references
+    weights = bundle.model.encoder.state_dict()
     return {
-        "model": _digest(bundle.model.encoder.state_dict()),
+        # A graph of ONNX keeps its weights to itself: there the file stands for them.
+        "model": _digest(weights) if weights else _file_digest(Path(bundle.source)),
         "frontend": hashlib.sha256(repr(bundle.config.frontend).encode()).hexdigest()[:16],
         "references": references and _digest({"embeddings": references.embeddings}),
         "moods": list(predictor.moods),
@@ -89,6 +91,11 @@ def settings_of(predictor: Predictor) -> dict[str, object]:
         "precision": predictor.precision,
         "min_confidence": predictor.min_confidence,
     }
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
