@@ -211,8 +211,10 @@ def test_the_steps_of_the_study_end_with_an_evaluated_network(library, tmp_path,
     assert set.union(*sides.values()) == set(PARTS)
     assert all(len(found) == 1 for found in sides.values()), "a song stands on one side"
     evaluation, predictions = evaluate_run(run)
-    assert evaluation.num_tracks == list(parts.values()).count("test")
-    assert len(set(predictions.clusters)) < evaluation.num_tracks, "intervals are those of songs"
+    tested = {row["song"] for row in rows_of(small) if parts[row["picture"]] == "test"}
+    assert set(predictions.names) == tested, "songs are counted, not pictures"
+    assert evaluation.num_segments == list(parts.values()).count("test")
+    assert set(predictions.artists) == {""}, "nobody is known"
 
 
 def test_changes_of_the_sound_are_switched_off_with_a_word_and_a_run_goes_on(tmp_path, caplog):

@@ -61,7 +61,12 @@ def read_pictures(root: Path, taxonomy: str) -> Library:
 
 
 def _with_song(track: Track, about: PictureAbout) -> Track:
-    return replace(track, artist=about.artist or f"song {about.song}", title=about.song)
+    return replace(track, artist=about.artist or stand_in(about.song), title=about.song)
+
+
+def stand_in(song: str) -> str:
+    """What stands in the artist's place where nobody is known."""
+    return f"song {song}"
 
 
 def _read_manifest(path: Path) -> dict[str, PictureAbout]:

@@ -17,6 +17,7 @@ from melodai.data.waveforms import CachedWaveforms
 from melodai.embeddings import classify, embed_songs
 from melodai.environment import find_device, versions
 from melodai.errors import CheckpointError, DataError
+from melodai.evaluation.picture_songs import by_song
 from melodai.evaluation.predictions import FILE_NAME, Predictions, make_predictions
 from melodai.evaluation.summary import Evaluation, evaluate, write_json
 from melodai.inference import SongOutputs, infer_songs
@@ -148,8 +149,11 @@ class _Look:
         self, corpus: Corpus, tracks: list[int], windows: "_Windows", part: str,
         provenance: dict[str, str],
     ) -> Predictions:  # fmt: skip
-        chosen = [corpus.tracks[track] for track in tracks]
-        moods = self._model.moods
+        chosen, moods = [corpus.tracks[track] for track in tracks], self._model.moods
+        songs = windows.songs
+        if corpus.holds_pictures:
+            chosen, shown = by_song(chosen)
+            songs = shown[songs]
         return make_predictions(
             data=corpus.name,
             split=part,
@@ -157,7 +161,7 @@ class _Look:
             names=[track.name for track in chosen],
             labels=np.array([moods.index(track.mood) for track in chosen]),
             logits=windows.logits,
-            tracks=windows.songs,
+            tracks=songs,
             starts_seconds=windows.starts,
             lengths_seconds=windows.lengths,
             artists=[track.artist for track in chosen],
