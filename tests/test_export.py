@@ -129,8 +129,9 @@ def test_the_card_has_the_scores_with_intervals_licence_and_ceiling(tmp_path):
     for part in (
         "0.533 [0.367, 0.702]", "0.542 [0.373, 0.697]", "| F1 peaceful | 0.611 |",
         "60 songs of emotify, by 21 artists", "research, non-commercial", "must not be used",
-        "0.705 | 0.686", "shortcut: genre", "calibrated (temperature 1.26", "abc123",
-        "`model.onnx`", "22,050 Hz", "energetic, peaceful or emotional", "6 songs",
+        "0.705 | 0.686", "shortcut: genre", "(temperature 1.26)", "abc123",
+        "`model.onnx`", "22,050 Hz", "energetic, peaceful or emotional", "6 songs of Emotify",
+        "Licence of the network:** MIT",
     ):  # fmt: skip
         assert part in card, part
     assert "No terms known" in model_card(bundle, None, licence="No terms known")
@@ -139,10 +140,16 @@ def test_the_card_has_the_scores_with_intervals_licence_and_ceiling(tmp_path):
 def test_the_card_of_a_run_that_was_not_evaluated_says_so(tmp_path):
     run = make_run(tmp_path / "run")
     (run / "evaluation.json").unlink()
-    (run / "metrics.json").write_text('{"data": "my-music"}')
+    (run / "metrics.json").write_text('{"data": "my-music", "note": "8-bit weights"}')
     card = model_card(load_bundle(run), None)
+    assert "**8-bit weights**" in card
     assert "before `melodai-evaluate`" in card and "not stated" in card
     assert "`model.onnx`" not in card
+
+
+def test_the_card_of_a_model_of_all_songs_says_whose_scores_they_are(tmp_path):
+    card = model_card(load_bundle(make_run(tmp_path / "run", all_songs=True)), None)
+    assert "scores of the same recipe on 60 songs" in card
 
 
 def test_a_model_of_whole_songs_says_so(tmp_path):

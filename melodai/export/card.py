@@ -62,24 +62,27 @@ def _heading(bundle: ModelBundle) -> str:
     entry = find_architecture(arch)
     seconds = bundle.segment_seconds
     windows = "whole songs" if seconds == "full" else f"windows of {seconds:g} s"
-    details = f" {entry.details}" if entry.details else ""
+    details = f" {entry.details}." if entry.details else ""
+    note = f"\n\n**{bundle.about['note']}**" if "note" in bundle.about else ""
     return f"""
 # A melodai model: {", ".join(model.moods)}
 
 Tells the mood of a recording from its sound alone: how likely listeners are to call it
 {_either(model.moods)}. The network is `{arch}` ({entry.summary}), {model.num_parameters():,}
 parameters. It hears {windows} at {model.sample_rate:,} Hz, mono; the windows of a song
-are pooled by *{bundle.pooling}*.{details}"""
+are pooled by *{bundle.pooling}*.{details}{note}
+
+**Licence of the network:** {entry.licence}."""
 
 
 def _data(bundle: ModelBundle, licence: str | None) -> str:
     name = bundle.about.get("data", "unknown")
-    songs, known_licence = DATA.get(name, (f"songs named `{name}`", UNKNOWN_LICENCE))
-    count = "" if bundle.references is None else f" {len(bundle.references.names)} songs of it"
+    songs, known_licence = DATA.get(name, (f"`{name}`", UNKNOWN_LICENCE))
+    count = "" if bundle.references is None else f"{len(bundle.references.names)} "
     return f"""
 ## Data
 
-Trained on{count or " songs"} of {songs}.
+Trained on {count}songs of {songs}.
 
 **Licence of the data:** {licence or known_licence}"""
 
@@ -91,18 +94,24 @@ def _scores(bundle: ModelBundle, ceiling: Mapping[str, Any] | None) -> str:
     names = [*SHOWN, *(f"F1 {mood}" for mood in found["moods"])]
     rows = [(name, _interval(found["tracks"].get(name))) for name in names]
     sure = (
-        f"The probabilities are calibrated (temperature {bundle.temperature:.2f}, fitted on "
-        "validation songs)."
+        "The probabilities are calibrated, on songs held out from training"
+        + ("." if bundle.temperature == 1 else f" (temperature {bundle.temperature:.2f}).")
         if bundle.is_calibrated
         else "The probabilities are **not** calibrated."
     )
     people = "" if ceiling is None else _ceiling(ceiling)
+    songs = f"{found['num_tracks']} songs of {found['data']}, by {found['num_artists']} artists"
+    heard = (
+        f"The model learned from all songs. These are scores of the same recipe on {songs}, each "
+        "song by a model that had heard nothing of its artist."
+        if bundle.config.data.all_songs
+        else f"On {songs} of whom the network heard nothing before and by whom it was not chosen."
+    )
     return f"""
 ## Scores
 
-On {found["num_tracks"]} songs of {found["data"]}, by {found["num_artists"]} artists of whom the
-network heard nothing before and by whom it was not chosen. In brackets: 95 % interval, bootstrap
-over artists.
+{heard}
+In brackets: 95 % interval, bootstrap over artists.
 
 {_table(("score", "songs"), rows)}
 
@@ -164,10 +173,9 @@ files whose checksums are not those of the export.{onnx if has_onnx else ""}"""
 
 
 def _provenance(bundle: ModelBundle) -> str:
-    rows = [*bundle.about.items()]
-    rows += [
-        (f"scores: {key}", value) for key, value in bundle.scores.get("provenance", {}).items()
-    ]
+    about, scored = bundle.about, bundle.scores.get("provenance", {})
+    rows = [*about.items()]
+    rows += [(f"scores: {key}", said) for key, said in scored.items() if about.get(key) != said]
     return f"## Where it comes from\n\n{_table(('', ''), rows)}"
 
 
