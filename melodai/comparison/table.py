@@ -12,7 +12,13 @@ from melodai.comparison.run import Compared, ModelComparison
 from melodai.environment import versions
 from melodai.evaluation.ceiling import Agreement, Ceiling
 from melodai.evaluation.figures import about, comparison_figure, save_figure
-from melodai.evaluation.intervals import Difference, Interval, compare_runs, score_intervals
+from melodai.evaluation.intervals import (
+    NUM_RESAMPLES,
+    Difference,
+    Interval,
+    compare_runs,
+    score_intervals,
+)
 from melodai.metrics import scores_of_confusion
 
 SCORES = ("accuracy", "macro F1", "log-loss", "ECE")
@@ -32,11 +38,17 @@ class Row:
     against_best: dict[str, Difference] | None
 
 
-def make_rows(comparison: ModelComparison, seed: int = 0) -> list[Row]:
+def make_rows(
+    comparison: ModelComparison, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> list[Row]:
     """Scored and tested, the best accuracy first (of equals the lower log-loss)."""
     random = np.random.default_rng(seed)
     scored = [
-        (found, score_intervals(found.predictions, random=random)) for found in comparison.compared
+        (
+            found,
+            score_intervals(found.predictions, random=random, num_resamples=num_resamples),
+        )
+        for found in comparison.compared
     ]
     scored.sort(key=lambda pair: (-pair[1]["accuracy"].value, pair[1]["log-loss"].value))
     best = scored[0][0].predictions if scored else None
@@ -44,7 +56,9 @@ def make_rows(comparison: ModelComparison, seed: int = 0) -> list[Row]:
     for place, (found, scores) in enumerate(scored):
         test = None
         if place:
-            test = compare_runs(found.predictions, best, random=random).differences
+            test = compare_runs(
+                found.predictions, best, random=random, num_resamples=num_resamples
+            ).differences
         rows.append(Row(compared=found, scores=scores, against_best=test))
     return rows
 
