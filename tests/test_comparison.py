@@ -37,7 +37,9 @@ def test_an_entry_is_an_architecture_and_how_it_is_trained():
     assert Entry.parse(" residual") == Entry("residual", "train")
     assert Entry.parse("timm:tf_efficientnet_lite0").mode == "finetune"
     assert ":" not in Entry.parse("timm:tf_efficientnet_lite0").folder
-    for wrong in ("nonsense", "residual@probe", "auto"):
+    ridge = Entry.parse("yamnet@probe:ridge")
+    assert ridge.head == "ridge" and ridge.folder == "yamnet-probe-ridge"
+    for wrong in ("nonsense", "residual@probe", "auto", "yamnet@probe:tree"):
         with pytest.raises(SettingError):
             Entry.parse(wrong)
 

@@ -26,8 +26,8 @@ Then: [bold]tensorboard --logdir runs/compare[/bold]. Interrupted, the same comm
 def _compare(
     archs: str = typer.Option(
         "all", "--archs",
-        help="Networks with commas, each with @mode if not its own; joins as a+b. all: everything "
-        "known.",
+        help="Networks with commas, each with @mode (or @probe:head) if not its own; joins as a+b. "
+        "all: everything known.",
     ),
     results: Path | None = typer.Option(
         None, "--results", help="Folder of the table, the figure and the stored predictions.  "

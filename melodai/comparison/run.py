@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from melodai.checkpoint import load_model, replace_text
-from melodai.config import Config
+from melodai.config import Config, ModelConfig
 from melodai.cross_validation import cross_validate, folds_of
 from melodai.data.corpus import prepare
 from melodai.data.segments import samples_of
@@ -27,6 +27,7 @@ from melodai.training.monitor import Monitor
 from melodai.training.run import build_for
 
 MODE_MARK = "@"
+HEADS: tuple[str, ...] = ModelConfig.__dataclass_fields__["head"].metadata["choices"]
 # Members of the families that are compared if nobody says which.
 FAMILY_MEMBERS = {"timm:": ("timm:tf_efficientnet_lite0",), "torchvision:": ()}
 SPEED_SONGS, SPEED_REPEATS = 4, 3
@@ -38,32 +39,39 @@ class Entry:
 
     Attributes:
         mode: resolved: "train", "finetune", "probe" or "zero-shot".
+        head: of a probe; None for that of `--head`.
     """
 
     arch: str
     mode: str
+    head: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Entry":
-        """`arch` or `arch@mode`.
+        """`arch`, `arch@mode` or `arch@probe:head`.
 
         Raises:
             SettingError: no such architecture, or a mode that is not for it.
         """
         arch, _, mode = text.strip().partition(MODE_MARK)
+        mode, _, head = mode.partition(":")
         if arch == AUTO:
             raise SettingError("--archs: name the networks; auto is one of advanced and residual")
-        return cls(arch, mode_of(mode or AUTO, arch))
+        if head and (mode != "probe" or head not in HEADS):
+            raise SettingError(f"{text.strip()}: @probe:head takes one of {', '.join(HEADS)}")
+        return cls(arch, mode_of(mode or AUTO, arch), head or None)
 
     @property
     def name(self) -> str:
         """For tables."""
-        return self.arch if self.mode == "train" else f"{self.arch}, {self.mode}"
+        how = self.mode if self.head is None else f"{self.mode} ({self.head})"
+        return self.arch if self.mode == "train" else f"{self.arch}, {how}"
 
     @property
     def folder(self) -> str:
         """A name that every file system takes."""
-        return f"{self.arch.replace(':', '-')}-{self.mode}"
+        head = "" if self.head is None else f"-{self.head}"
+        return f"{self.arch.replace(':', '-')}-{self.mode}{head}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,7 +129,10 @@ def compare_models(
     monitor = monitor or Monitor()
     compared, unavailable = [], []
     for number, entry in enumerate(entries, start=1):
-        own = config.with_options(arch=entry.arch, mode=entry.mode, out=out / entry.folder)
+        head = entry.head or config.model.head
+        own = config.with_options(
+            arch=entry.arch, mode=entry.mode, head=head, out=out / entry.folder
+        )
         if _holds_results_of(own):
             monitor.message(f"[{number}/{len(entries)}] {entry.name}: taken from {own.run.out}")
         else:

@@ -197,7 +197,7 @@ def _write_csv(rows: list[Row], path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         columns = [f"{name}{end}" for name in names for end in ("", " low", " high")]
         writer.writerow(
-            ["arch", "mode", *columns, "accuracy minus best", "p", "macro F1 minus best",
+            ["arch", "mode", "head", *columns, "accuracy minus best", "p", "macro F1 minus best",
              "macro F1 p", "parameters", "training seconds", "songs per second", "licence",
              "note", "config hash"]
         )  # fmt: skip
@@ -216,7 +216,7 @@ def _write_csv(rows: list[Row], path: Path) -> None:
                     for number in (test[name].difference.value, test[name].p_value)
                 ]
             writer.writerow(
-                [found.entry.arch, found.entry.mode, *values, *tested, found.num_parameters,
+                [found.entry.arch, found.entry.mode, found.entry.head or "", *values, *tested, found.num_parameters,
                  f"{found.seconds:.1f}", f"{found.songs_per_second:.3f}", found.licence,
                  found.note, found.config_hash]
             )  # fmt: skip
