@@ -216,7 +216,7 @@ def _write_csv(rows: list[Row], path: Path) -> None:
                     for number in (test[name].difference.value, test[name].p_value)
                 ]
             writer.writerow(
-                [found.entry.arch, found.entry.mode, found.entry.head or "", *values, *tested, found.num_parameters,
-                 f"{found.seconds:.1f}", f"{found.songs_per_second:.3f}", found.licence,
+                [found.entry.arch, found.entry.mode, found.entry.head or "", *values, *tested,
+                 found.num_parameters, f"{found.seconds:.1f}", f"{found.songs_per_second:.3f}", found.licence,
                  found.note, found.config_hash]
             )  # fmt: skip
