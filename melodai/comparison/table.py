@@ -217,6 +217,6 @@ def _write_csv(rows: list[Row], path: Path) -> None:
                 ]
             writer.writerow(
                 [found.entry.arch, found.entry.mode, found.entry.head or "", *values, *tested,
-                 found.num_parameters, f"{found.seconds:.1f}", f"{found.songs_per_second:.3f}", found.licence,
-                 found.note, found.config_hash]
+                 found.num_parameters, f"{found.seconds:.1f}", f"{found.songs_per_second:.3f}",
+                 found.licence, found.note, found.config_hash]
             )  # fmt: skip
