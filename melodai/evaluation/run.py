@@ -12,7 +12,7 @@ from melodai.checkpoint import BEST, load_checkpoint, load_model
 from melodai.config import Config
 from melodai.data.corpus import Corpus, prepare
 from melodai.data.segments import samples_of
-from melodai.data.splits import read_split
+from melodai.data.splits import Split, read_split
 from melodai.data.waveforms import CachedWaveforms
 from melodai.embeddings import classify, embed_songs
 from melodai.environment import find_device, versions
@@ -68,9 +68,7 @@ def evaluate_run(
     else:
         validation = look.at(corpus, split.validation, "validation", provenance)
     if data is None:
-        if not split.test:
-            raise DataError(f"{run} has set no songs aside to test; give others with --data")
-        predictions = look.at(corpus, split.test, "test", provenance)
+        predictions = _tested(run, split, look, corpus, validation, provenance)
     else:
         other = prepare(
             dataclasses.replace(own, data=data, soft_labels=False), model.sample_rate, on_progress
@@ -85,6 +83,26 @@ def evaluate_run(
         predictions.write_csv(run / "predictions.csv")
         write_json(evaluation, run / EVALUATION)
     return evaluation, predictions
+
+
+def _tested(
+    run: Path, split: Split, look: "_Look", corpus: Corpus, validation: Predictions,
+    provenance: dict[str, str],
+) -> Predictions:  # fmt: skip
+    """The test part; of a probe of all songs, what was said of each while it was held out.
+
+    Raises:
+        DataError: there is neither.
+    """
+    if split.test:
+        return look.at(corpus, split.test, "test", provenance)
+    if not (run / HELD_OUT).is_file():
+        raise DataError(f"{run} has set no songs aside to test; give others with --data")
+    logger.warning(
+        "no songs were set aside to test: these are scores of songs held out in turn, by which the "
+        "head was chosen too; --cv gives scores to quote"
+    )
+    return validation
 
 
 class _Windows(NamedTuple):
