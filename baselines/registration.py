@@ -12,6 +12,8 @@ from melodai.config import FrontEndConfig
 from melodai.models.base import MoodModel
 from melodai.models.registry import PRETRAINED_PICTURES, PRETRAINED_SOUND, register_model
 
+# What is usual for the tags of a network, see `melodai.zero_shot`.
+ZERO_SHOT = Path(__file__).parent / "zero_shot"
 SUMMARIES = {
     "timm:": "any image model of timm, from its published weights",
     "torchvision:": "any classifier of photographs of torchvision, likewise",
@@ -61,4 +63,5 @@ def register_backbones() -> None:
         register_model(
             name, summary=summary, details=entry.about.details(), kind=kind,
             licence=entry.about.licence, tag_moods=TAG_MOODS.get(name),
+            zero_shot=usual if (usual := ZERO_SHOT / f"{name}.safetensors").is_file() else None,
         )(functools.partial(build_mood_model, entry))  # fmt: skip

@@ -23,6 +23,7 @@ LEVELS = [
     {"checkpoint"},
     {"references"},
     {"bundle"},
+    {"zero_shot"},
     {"probe"},
     {"explain"},
     {"training", "evaluation", "predict", "export", "download", "pictures"},

@@ -46,8 +46,8 @@ def predict(
         None, metavar="PATH", help="Files, folders (and all below) and playlists (m3u8, m3u, pls)."
     ),
     model: Path | None = typer.Option(
-        None, help="A run folder, an exported folder or a checkpoint.  [default: the model that "
-        "comes with melodai]",
+        None, help="A run folder, an exported folder or ONNX file, or a network whose tags are read "
+        "as moods, as jamendo-vgg.  \\[default: the model that comes with melodai]",
     ),
     out: Path | None = typer.Option(None, metavar="FILE", help="Write a row for each song here."),
     format_name: str | None = typer.Option(
@@ -99,7 +99,6 @@ def predict(
 
     from rich.console import Console
 
-    from melodai.bundle import load_bundle
     from melodai.cli.moods import listening, readable
     from melodai.data.cache import num_cores
     from melodai.interrupt import Interrupted
@@ -109,11 +108,12 @@ def predict(
     from melodai.predict.run import predict_into, settings_of
     from melodai.predict.shares import decoders_of_rank, device_of_rank, joined
     from melodai.predict.songs import find_songs
+    from melodai.zero_shot import open_model
 
     kind = format_of(out, format_name) if out or format_name else "jsonl"
     songs = find_songs(places)
     predictor = Predictor(
-        load_bundle(model), device=device_of_rank(device), precision=precision,
+        open_model(model), device=device_of_rank(device), precision=precision,
         batch_size=batch_size, num_decoders=num_decoders or decoders_of_rank(num_cores()),
         min_confidence=min_confidence,
     )  # fmt: skip

@@ -65,6 +65,8 @@ class Architecture:
         licence: of the weights.
         tag_moods: moods as sums of the network's own tags, `mood -> tag -> weight`; None if it has
             no tags that name moods.
+        zero_shot: file that says what is usual for its tags, see `melodai.zero_shot`; None if
+            there is none.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Architecture:
     kind: str = UNTRAINED
     licence: str = "MIT"
     tag_moods: "TagMoods | None" = None
+    zero_shot: Path | None = None
 
 
 TagMoods = Mapping[str, Mapping[str, float]]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from melodai.audio import from_samples
-from melodai.bundle import ModelBundle, load_bundle
+from melodai.bundle import ModelBundle
 from melodai.data.cache import Failure
 from melodai.data.segments import evaluation_windows, samples_of
 from melodai.data.waveforms import fill
@@ -21,6 +21,7 @@ from melodai.inference import infer_windows
 from melodai.metrics import at_temperature, pool_by_track, softmax
 from melodai.predict.decoding import DecodedSong, SongAtHand, decoded_songs
 from melodai.predict.results import UNSURE, SongMood, WindowMood
+from melodai.zero_shot import open_model
 
 BATCH_SIZE = 16
 # A model of whole songs hears longer ones in pieces: its picture of a song has so many columns.
@@ -269,4 +270,4 @@ def load(where: Path | str | None = None, **options) -> Predictor:
     Raises:
         CheckpointError: there is no model at that place, or it is damaged.
     """
-    return Predictor(load_bundle(where), **options)
+    return Predictor(open_model(where), **options)
