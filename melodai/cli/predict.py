@@ -46,8 +46,8 @@ def predict(
         None, metavar="PATH", help="Files, folders (and all below) and playlists (m3u8, m3u, pls)."
     ),
     model: Path | None = typer.Option(
-        None, help="A run folder, an exported folder or ONNX file, or a network whose tags are read "
-        "as moods, as jamendo-vgg.  \\[default: the model that comes with melodai]",
+        None, help="A run folder, an exported folder or ONNX file, or a network whose tags are "
+        "read as moods, as jamendo-vgg.  \\[default: the model that comes with melodai]",
     ),
     out: Path | None = typer.Option(None, metavar="FILE", help="Write a row for each song here."),
     format_name: str | None = typer.Option(
