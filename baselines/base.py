@@ -11,6 +11,9 @@ from melodai.errors import SettingError
 from melodai.transforms.resample import resample
 
 
+PATCHES_ON_GPU = 64
+
+
 class Backbone(nn.Module):
     """Waveforms in; one vector of each asked-for layer, joined, a frame out.
 
@@ -25,7 +28,8 @@ class Backbone(nn.Module):
         default_layers: those that `embed` joins if nobody asks.
         tag_names: the words of the network's own output, in its order; None if it has no such.
         licence, source: of the weights.
-        patches_at_once: frames that go through the network together; memory, not results.
+        patches_at_once: frames that go through the network together on a CPU: the most that stay in
+            its caches, measured. On a GPU `PATCHES_ON_GPU`.
         mel_axis: of a patch, -1 or -2; None if patches are not spectrograms.
         weights_note: what must be said with any result of these weights, "" if nothing.
 
@@ -102,13 +106,18 @@ class Backbone(nn.Module):
         patches = self.patches(waveform, sample_rate)
         return self._each_patch(lambda part: self.activations(part)["tags"], patches)
 
+    def pieces(self, patches: Tensor) -> tuple[Tensor, ...]:
+        """As many patches as go through the network together: `(patch, ...)` each."""
+        is_cpu = patches.device.type == "cpu"
+        return patches.split(self.patches_at_once if is_cpu else PATCHES_ON_GPU)
+
     def num_parameters(self) -> int:
         """Trainable and frozen weights, without the statistics of batch norm."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def _each_patch(self, compute, patches: Tensor) -> Tensor:
         batch, frames = patches.shape[:2]
-        parts = patches.flatten(0, 1).split(self.patches_at_once)
+        parts = self.pieces(patches.flatten(0, 1))
         return torch.cat([compute(part) for part in parts]).unflatten(0, (batch, frames))
 
 

@@ -52,7 +52,7 @@ class JamendoVgg(Backbone):
     mel_axis = -2
     default_layers = ("embedding",)
     tag_names = TAGS
-    patches_at_once = 8
+    patches_at_once = 1
     pools = ((2, 4), (2, 4), (2, 4), (3, 5), (4, 4))
 
     def __init__(self, layers: Sequence[str] | None = None, *, decibels: float = 10.0) -> None:

@@ -119,7 +119,7 @@ class BackboneEncoder(Encoder):
         """`(patch, ...) -> (patch, size)`, a few at a time."""
         if torch.compiler.is_exporting():  # a graph holds for any number of patches: all at once
             return self._joined(patches)
-        return torch.cat([self._joined(p) for p in patches.split(self.backbone.patches_at_once)])
+        return torch.cat([self._joined(piece) for piece in self.backbone.pieces(patches)])
 
     def _joined(self, patches: Tensor) -> Tensor:
         found = self.backbone.activations(patches)

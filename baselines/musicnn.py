@@ -33,6 +33,7 @@ class _Musicnn(Backbone):
     """What the two networks have in common: front end, tags, licence."""
 
     sample_rate = 16000
+    patches_at_once = 2
     licence = "ISC"
     source = "https://github.com/jordipons/musicnn (PyPI musicnn 0.1.0)"
 
