@@ -10,7 +10,6 @@ from melodai.config import TAG_LAYER
 from melodai.errors import SettingError
 from melodai.transforms.resample import resample
 
-
 PATCHES_ON_GPU = 64
 
 
