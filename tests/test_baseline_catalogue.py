@@ -8,6 +8,7 @@ import pytest
 from baselines import backbones, build_backbone
 from baselines.catalogue import Pretrained, files_for, find_entry, missing_files, pretrained
 from baselines.files import MUSICNN, VIBENET, YAMNET_CLASSES
+from baselines.handcrafted_backbone import SIZES
 from melodai.errors import MelodaiError, SettingError
 
 NAMES = {
@@ -18,7 +19,7 @@ NAMES = {
 
 
 def test_the_table_has_every_backbone():
-    assert backbones().keys() == NAMES
+    assert backbones().keys() == NAMES | SIZES.keys()
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))

@@ -252,3 +252,12 @@ def test_the_weights_command_says_what_is_there_and_what_to_do(tmp_path):
 
 def test_resampling_stays_within_reach_of_the_backbones():
     assert resample(torch.zeros(1, 2205), 22050, 16000).shape[1] == 1600
+
+
+def test_the_sizes_of_features_made_by_hand_are_true():
+    from baselines.handcrafted import FEATURES
+    from baselines.handcrafted_backbone import SIZES
+
+    waveform = torch.randn(22050 * 3).numpy() * 0.1
+    for name, size in SIZES.items():
+        assert FEATURES[name](waveform, 22050).values.shape == (size,)

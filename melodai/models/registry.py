@@ -114,9 +114,10 @@ def _load_all() -> None:
 
 
 def architectures() -> tuple[Architecture, ...]:
-    """All of them, in the order of registration."""
+    """All of them: melodai's own first, then in the order of registration."""
     _load_all()
-    return tuple(_architectures.values())
+    found = _architectures.values()
+    return tuple(sorted(found, key=lambda a: (a.kind != UNTRAINED, a.name.endswith(":"))))
 
 
 def find_architecture(arch: str) -> Architecture:
