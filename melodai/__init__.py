@@ -11,14 +11,16 @@ other = melodai.build_model("advanced", classes=("happy", "sad"))
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from melodai.estimator import MoodClassifier
     from melodai.models.registry import build_model, register_model
     from melodai.predict.predictor import load
     from melodai.training.run import TrainingResult
 
 __version__ = "0.1.0"
-__all__ = ["build_model", "load", "register_model", "resume", "train"]
+__all__ = ["MoodClassifier", "build_model", "load", "register_model", "resume", "train"]
 
 _HOMES = {
+    "MoodClassifier": ("melodai.estimator", "MoodClassifier"),
     "build_model": ("melodai.models.registry", "build_model"),
     "load": ("melodai.predict.predictor", "load"),
     "register_model": ("melodai.models.registry", "register_model"),
