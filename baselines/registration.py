@@ -62,6 +62,6 @@ def register_backbones() -> None:
         summary = SUMMARIES.get(name) or entry.about.summary()
         register_model(
             name, summary=summary, details=entry.about.details(), kind=kind,
-            licence=entry.about.licence, tag_moods=TAG_MOODS.get(name),
+            licence=entry.about.licence, heard=entry.about.heard, tag_moods=TAG_MOODS.get(name),
             zero_shot=usual if (usual := ZERO_SHOT / f"{name}.safetensors").is_file() else None,
         )(functools.partial(build_mood_model, entry))  # fmt: skip

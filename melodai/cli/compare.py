@@ -83,7 +83,8 @@ def _compare(
 def command() -> str:
     """What was typed, paths shortened to their last part."""
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return shlex.join([Path(sys.argv[0]).name, *words])
+    name = Path(sys.argv[0]).name
+    return shlex.join(["melodai" if name == "main.py" else name, *words])
 
 
 def _print(rows: list) -> None:

@@ -20,6 +20,7 @@ from melodai.evaluation.intervals import (
     score_intervals,
 )
 from melodai.metrics import scores_of_confusion
+from melodai.models.registry import JOIN, find_architecture
 
 SCORES = ("accuracy", "macro F1", "log-loss", "ECE")
 
@@ -115,10 +116,10 @@ def markdown(
         for name, of in reference_lines(first, ceiling).items()
     ]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    notes = [
-        f"{row.compared.entry.arch}: {row.compared.note}." for row in rows if row.compared.note
+    # What to do about it was said on the terminal, with the places of that machine.
+    left_out = [
+        f"- {entry.name}: {reason.partition(';')[0]}" for entry, reason in comparison.unavailable
     ]
-    left_out = [f"{entry.name}: {reason}." for entry, reason in comparison.unavailable]
     parts = [
         table,
         f"{about(first)}. In brackets: 95 % interval, bootstrap over artists. p: paired "
@@ -127,11 +128,31 @@ def markdown(
         "Training: all folds, without embedding what was cached. Songs/s: decoded songs of a "
         "minute, one machine, one run. Heads, hyper-parameters and temperatures were chosen "
         "within the training songs.",
-        *("- " + note for note in dict.fromkeys(notes)),
-        *(["Not available here:", *("- " + line for line in left_out)] if left_out else []),
+        *_listed("To be said with these results:", _notes(rows)),
+        *_listed("What the pretrained networks had heard before:", _heard(rows)),
+        *_listed("Not available here:", left_out),
         f"Made by `{command}`, commit {versions()['commit']}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _listed(title: str, lines: list[str]) -> list[str]:
+    return [title, "\n".join(lines)] if lines else []
+
+
+def _notes(rows: list[Row]) -> list[str]:
+    """Each note once, with the networks that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        if row.compared.note:
+            about.setdefault(row.compared.note, []).append(row.compared.entry.arch)
+    return [f"- {', '.join(dict.fromkeys(archs))}: {note}" for note, archs in about.items()]
+
+
+def _heard(rows: list[Row]) -> list[str]:
+    names = {name for row in rows for name in row.compared.entry.arch.split(JOIN)}
+    heard = {name: find_architecture(name).heard for name in sorted(names)}
+    return [f"- {name}: {text}" for name, text in heard.items() if text]
 
 
 def _markdown_row(row: Row) -> list[str]:

@@ -63,6 +63,7 @@ class Architecture:
         details: more for `--list-archs -v`: licence, source, front end.
         kind: `UNTRAINED`, `PRETRAINED_PICTURES` or `PRETRAINED_SOUND`.
         licence: of the weights.
+        heard: what a pretrained network was trained on.
         tag_moods: moods as sums of the network's own tags, `mood -> tag -> weight`; None if it has
             no tags that name moods.
         zero_shot: file that says what is usual for its tags, see `melodai.zero_shot`; None if
@@ -75,6 +76,7 @@ class Architecture:
     details: str = ""
     kind: str = UNTRAINED
     licence: str = "MIT"
+    heard: str = ""
     tag_moods: "TagMoods | None" = None
     zero_shot: Path | None = None
 
