@@ -16,6 +16,8 @@ FILE_NAME = "references.safetensors"
 NUM_NEIGHBOURS = 5
 # Of the songs of the training data, each held against the others, this share counts as familiar.
 FAMILIAR_SHARE = 0.99
+# Of a column's largest value; float16, in which they are stored, rounds to 0.0005 of it.
+LEAST_SPREAD = 0.005
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class References:
         """Finds the threshold by holding each song against those of other artists."""
         artists = tuple(artist or "" for artist in artists)
         whole = cls(
-            embeddings=embeddings.float().cpu(), names=tuple(names), artists=artists,
+            embeddings=embeddings.half().float().cpu(), names=tuple(names), artists=artists,
             moods=tuple(moods), threshold=float("inf"),
         )  # fmt: skip
         distances = whole._distances(whole.embeddings)
@@ -118,9 +120,11 @@ class References:
     def _distances(self, embeddings: Tensor) -> Tensor:
         """`(song, dimension) -> (song, reference)`."""
         centre, spread = self.embeddings.mean(0), self.embeddings.std(0, unbiased=False)
-        spread = spread.clamp_min(1e-6)
-        own, others = (self.embeddings - centre) / spread, (embeddings.cpu() - centre) / spread
-        return torch.cdist(others, own) / own.shape[1] ** 0.5
+        # Columns that hardly change hold little but the rounding of the file.
+        told = spread > LEAST_SPREAD * self.embeddings.abs().amax(0).clamp_min(1e-12)
+        scale = torch.where(told, 1 / spread.clamp_min(1e-12), 0.0)
+        own, others = (self.embeddings - centre) * scale, (embeddings.cpu() - centre) * scale
+        return torch.cdist(others, own) / told.sum().clamp_min(1) ** 0.5
 
 
 def _mean_of_nearest(distances: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from melodai.bundle import CHECKSUM, description_checksum, load_bundle
 from melodai.errors import CheckpointError
 from melodai.export.model import export_model
-from melodai.references import FILE_NAME
+from melodai.references import References
 from tests.runs import MOODS, make_run
 
 
@@ -137,3 +137,18 @@ def test_weights_of_another_network_are_refused(exported, tmp_path):
 
 def test_no_place_of_the_training_machine_is_exported(exported):
     assert "/home/me" not in (exported / "model.json").read_text()
+
+
+def test_rounding_in_the_file_makes_no_song_unfamiliar(tmp_path):
+    random = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(60, 12, generator=random)
+    embeddings[:, 4] = 300 + 1e-3 * embeddings[:, 4]  # below what float16 tells apart
+    embeddings[:, 5] = 0.0213
+    names = [f"song {i}" for i in range(60)]
+    found = References.of(embeddings, names, [f"artist {i // 3}" for i in range(60)], ["calm"] * 60)
+    found.save(tmp_path / "references.safetensors")
+    read = References.load(tmp_path / "references.safetensors")
+    assert read.nearest(embeddings[7], 1)[0].name == "song 7"
+    assert read.nearest(embeddings[7], 1)[0].distance < 0.01
+    assert (read.unfamiliarity(embeddings) < 1).all()
+    assert read.unfamiliarity(embeddings[:1] + 9) > 1
