@@ -11,7 +11,7 @@ import torch
 from melodai.bundle import CHECKSUM, description_checksum, load_bundle
 from melodai.errors import CheckpointError
 from melodai.export.model import export_model
-from melodai.references import References
+from melodai.references import FILE_NAME, References
 from tests.runs import MOODS, make_run
 
 
