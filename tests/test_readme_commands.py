@@ -15,6 +15,7 @@ from melodai.models import build_model
 from tests.songs import QUICK, make_library
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+README = README.replace("\\\n", " ")  # a command over several lines
 MOODS = ("energetic", "peaceful", "emotional")
 # Options that make a run short; nothing else is added to what the README says.
 SHORT = {
