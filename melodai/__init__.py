@@ -10,21 +10,21 @@ other = melodai.build_model("advanced", classes=("happy", "sad"))
 
 from typing import TYPE_CHECKING, Any
 
+from melodai.lazy import public_names
+
 if TYPE_CHECKING:
-    from melodai.estimator import MoodClassifier
-    from melodai.models.registry import build_model, register_model
-    from melodai.predict.predictor import load
     from melodai.training.run import TrainingResult
 
 __version__ = "0.1.0"
-__all__ = ["MoodClassifier", "build_model", "load", "register_model", "resume", "train"]
-
-_HOMES = {
-    "MoodClassifier": ("melodai.estimator", "MoodClassifier"),
-    "build_model": ("melodai.models.registry", "build_model"),
-    "load": ("melodai.predict.predictor", "load"),
-    "register_model": ("melodai.models.registry", "register_model"),
-}
+__getattr__, __all__ = public_names(
+    __name__,
+    {
+        "melodai.estimator": ["MoodClassifier"],
+        "melodai.models.registry": ["build_model", "register_model"],
+        "melodai.predict.predictor": ["load"],
+    },
+)
+__all__ += ["resume", "train"]
 
 
 def train(*, preset: str | None = None, **options: Any) -> "TrainingResult":
@@ -60,13 +60,3 @@ def resume(run: str, **options: Any) -> "TrainingResult":
     from melodai.training.run import resume as go_on
 
     return go_on(Path(run), **options)
-
-
-def __getattr__(name: str) -> Any:
-    # Torch takes seconds to import; `melodai --help` must not wait for it.
-    if name in _HOMES:
-        import importlib
-
-        module, attribute = _HOMES[name]
-        return getattr(importlib.import_module(module), attribute)
-    raise AttributeError(f"module 'melodai' has no attribute {name!r}")
