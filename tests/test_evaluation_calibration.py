@@ -36,10 +36,10 @@ def test_what_is_fitted_on_validation_mends_the_test_part():
     test = overconfident("test", seed=1)
     mended = apply_calibration(test, choices)
     before, after = score_tracks(test), score_tracks(mended)
-    assert before.ece > 0.2 and after.ece < 0.05
+    assert before.calibration_error > 0.2 and after.calibration_error < 0.05
     assert after.log_loss < before.log_loss
     assert after.hard.confusion == before.hard.confusion
-    assert choices.ece_after < choices.ece_before
+    assert choices.error_after < choices.error_before
 
 
 def test_the_test_part_is_refused():

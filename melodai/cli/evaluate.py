@@ -18,7 +18,16 @@ melodai-evaluate runs/mine --data other-music --json scores.json
 
 melodai-evaluate runs/mine --against runs/other --figures pictures"""
 
-SHOWN = ("accuracy", "balanced accuracy", "macro F1", "log-loss", "Brier", "ECE", "AURC", "KL")
+SHOWN = (
+    "accuracy",
+    "balanced accuracy",
+    "macro F1",
+    "log-loss",
+    "Brier",
+    "calibration error",
+    "AURC",
+    "KL",
+)
 
 
 def evaluate(
@@ -78,7 +87,7 @@ def print_scores(evaluation: "Evaluation") -> None:
     pooling = f"Segments are pooled by {evaluation.pooling}"
     if evaluation.calibration is not None:
         pooling += f", at temperature {evaluation.calibration.track_temperature:.2f}"
-    typer.echo(f"{pooling}. Calibration error before: {evaluation.ece_before:.3f}.")
+    typer.echo(f"{pooling}. Calibration error before: {evaluation.calibration_error_before:.3f}.")
     kept = ", ".join(f"{share} {value:.2f}" for share, value in evaluation.coverage.items())
     typer.echo(f"Accuracy if only the surest songs are answered: {kept}")
 

@@ -22,7 +22,7 @@ from melodai.evaluation.intervals import (
 from melodai.metrics import scores_of_confusion
 from melodai.models.registry import JOIN, find_architecture
 
-SCORES = ("accuracy", "macro F1", "log-loss", "ECE")
+SCORES = ("accuracy", "macro F1", "log-loss", "calibration error")
 
 
 @dataclass(frozen=True, kw_only=True)

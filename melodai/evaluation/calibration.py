@@ -11,8 +11,9 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from melodai.errors import DataError
+from melodai.evaluation.calibration_error import calibration_error
 from melodai.evaluation.predictions import Predictions
-from melodai.evaluation.scores import calibration_error, choose_pooling
+from melodai.evaluation.scores import choose_pooling
 from melodai.metrics import SMALLEST, at_temperature
 
 COLDEST, HOTTEST = 0.05, 20.0
@@ -25,8 +26,8 @@ class Calibration:
     pooling: str
     track_temperature: float
     segment_temperature: float
-    ece_before: float
-    ece_after: float
+    error_before: float
+    error_after: float
     num_tracks: int
 
 
@@ -65,8 +66,10 @@ def calibrate(validation: Predictions, *, pooling: str | None = None) -> Calibra
         segment_temperature=fit_temperature(
             validation.segment_probabilities, validation.labels[validation.tracks]
         ),
-        ece_before=calibration_error(pooled, validation.labels),
-        ece_after=calibration_error(at_temperature(pooled, temperature), validation.labels),
+        error_before=calibration_error(pooled, validation.labels, validation.clusters),
+        error_after=calibration_error(
+            at_temperature(pooled, temperature), validation.labels, validation.clusters
+        ),
         num_tracks=validation.num_tracks,
     )
 

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from melodai.errors import DataError
+from melodai.evaluation.calibration_error import calibration_error, reliability
 from melodai.evaluation.ceiling import Agreement, Ceiling
 from melodai.evaluation.intervals import Interval
 from melodai.evaluation.predictions import Predictions
-from melodai.evaluation.scores import calibration_error, confusion, reliability, risk_coverage
+from melodai.evaluation.scores import confusion, risk_coverage
 from melodai.palette import COLOURS, GREY
 
 MARKS = "osD^vPX"
@@ -182,8 +183,8 @@ def reliability_figure(predictions: Predictions) -> Figure:
         axis.set_ylim(0, 1.06)
         axis.set_xlim(0, 1)
         axis.set_xlabel("confidence (number of songs above each bar)")
-        error = calibration_error(said, predictions.labels)
-        axis.set_title(f"{name}\nexpected calibration error {error:.3f}", fontsize=10)
+        error = calibration_error(said, predictions.labels, predictions.clusters)
+        axis.set_title(f"{name}\ncalibration error, debiased: {error:.3f}", fontsize=10)
     axes[0, 0].legend(loc="upper left", frameon=False, fontsize=8)
     return figure
 

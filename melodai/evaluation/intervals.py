@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from melodai.errors import DataError
+from melodai.evaluation.calibration_error import calibration_error, errors_that_would_give
 from melodai.evaluation.predictions import Predictions, align
 from melodai.evaluation.scores import score
 
@@ -121,11 +122,35 @@ def score_intervals(
     names = list(score(said, labels, soft).flat(predictions.moods))
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        flat = score(said[rows], labels[rows], soft[rows]).flat(predictions.moods)
+        flat = score(said[rows], labels[rows], soft[rows], clusters[rows]).flat(predictions.moods)
         return np.array(list(flat.values()))
 
     found = bootstrap(statistic, clusters, random=random, num_resamples=num_resamples)
-    return dict(zip(names, found, strict=True))
+    intervals = dict(zip(names, found, strict=True))
+    intervals["calibration error"] = calibration_interval(
+        said, labels, clusters, random=random, num_resamples=num_resamples
+    )
+    return intervals
+
+
+def calibration_interval(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    clusters: np.ndarray,
+    *,
+    random: np.random.Generator,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Interval:
+    """The calibration error, whose bounds are not those of its resamples (see there)."""
+    clusters = np.unique(clusters, return_inverse=True)[1]
+    value = calibration_error(probabilities, labels, clusters)
+    number = int(clusters.max(initial=-1)) + 1
+    if number < 2:
+        return Interval(value, np.nan, np.nan)
+    draws = random.multinomial(number, np.full(number, 1 / number), size=num_resamples)
+    errors = errors_that_would_give(probabilities, labels, clusters, draws)
+    low, high = quantiles(errors[:, None], number)
+    return Interval(value, float(low[0]), float(high[0]))
 
 
 def compare_runs(
@@ -152,7 +177,7 @@ def compare_runs(
     names = list(score(first, labels, soft).flat(one.moods))
 
     def values(said: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        flat = score(said[rows], labels[rows], soft[rows]).flat(one.moods)
+        flat = score(said[rows], labels[rows], soft[rows], clusters[rows]).flat(one.moods)
         return np.array(list(flat.values()))
 
     def difference(rows: np.ndarray) -> np.ndarray:

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from melodai.evaluation.calibration_error import calibration_error
 from melodai.evaluation.predictions import Predictions
 from melodai.metrics import POOLINGS, SMALLEST, MoodScores, scores_of_confusion
-
-NUM_BINS = 10  # of the calibration error, equally wide
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """Scores of a set of probabilities; tuples have one entry a mood, NaN where undefined.
 
-    log_loss in nats. brier: mean squared distance to the true mood's corner, 0 to 2. ece: expected
-    calibration error of the surest mood. aurc: area under the risk-coverage curve. pearson,
-    spearman and kl (mean divergence of the prediction from the vote shares, nats) compare with
-    vote shares, NaN where nobody voted.
+    log_loss in nats. brier: mean squared distance to the true mood's corner, 0 to 2.
+    calibration_error: of the surest mood, debiased. aurc: area under the risk-coverage curve.
+    pearson, spearman and kl (mean divergence of the prediction from the vote shares, nats) compare
+    with vote shares, NaN where nobody voted.
     """
 
     hard: MoodScores
@@ -31,7 +30,7 @@ class Scores:
     pr_auc: tuple[float, ...]
     log_loss: float
     brier: float
-    ece: float
+    calibration_error: float
     aurc: float
     pearson: tuple[float, ...]
     spearman: tuple[float, ...]
@@ -46,7 +45,7 @@ class Scores:
             "macro F1": hard.macro_f1,
             "log-loss": self.log_loss,
             "Brier": self.brier,
-            "ECE": self.ece,
+            "calibration error": self.calibration_error,
             "AURC": self.aurc,
             "KL": self.kl,
         }
@@ -63,8 +62,17 @@ class Scores:
         return values
 
 
-def score(probabilities: np.ndarray, labels: np.ndarray, soft: np.ndarray | None = None) -> Scores:
-    """Scores of probabilities (example, class) against labels (example,) and vote shares."""
+def score(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    soft: np.ndarray | None = None,
+    clusters: np.ndarray | None = None,
+) -> Scores:
+    """Scores of probabilities (example, class) against labels (example,) and vote shares.
+
+    Args:
+        clusters: (example,) index of each example's artist; each of its own if None.
+    """
     num_moods = probabilities.shape[1]
     truth = np.eye(num_moods)[labels]
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], SMALLEST)
@@ -79,7 +87,7 @@ def score(probabilities: np.ndarray, labels: np.ndarray, soft: np.ndarray | None
         pr_auc=tuple(average_precision(labels == mood, probabilities[:, mood]) for mood in moods),
         log_loss=float(-np.log(likelihood).mean()),
         brier=float(np.square(probabilities - truth).sum(axis=1).mean()),
-        ece=calibration_error(probabilities, labels),
+        calibration_error=calibration_error(probabilities, labels, clusters),
         aurc=float(risk_coverage(probabilities, labels)[1].mean()),
         pearson=tuple(correlation(shares[:, mood], said[:, mood]) for mood in moods),
         spearman=tuple(
@@ -92,14 +100,15 @@ def score(probabilities: np.ndarray, labels: np.ndarray, soft: np.ndarray | None
 def score_tracks(predictions: Predictions, *, calibrated: bool = True) -> Scores:
     """Scores of the songs."""
     said = predictions.calibrated if calibrated else predictions.probabilities
-    return score(said, predictions.labels, predictions.soft)
+    return score(said, predictions.labels, predictions.soft, predictions.clusters)
 
 
 def score_segments(predictions: Predictions, *, calibrated: bool = True) -> Scores:
     """Scores of the segments, each held against the mood of its song."""
     said = predictions.calibrated_segments if calibrated else predictions.segment_probabilities
     rows = predictions.tracks
-    return score(said, predictions.labels[rows], predictions.soft[rows])
+    clusters = predictions.clusters[rows]
+    return score(said, predictions.labels[rows], predictions.soft[rows], clusters)
 
 
 def compare_poolings(predictions: Predictions) -> dict[str, Scores]:
@@ -148,30 +157,6 @@ def average_precision(is_mood: np.ndarray, scores: np.ndarray) -> float:
     last = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # last of each tied group
     precision = hits[last] / (last + 1)
     return float((precision * np.diff(hits[last], prepend=0)).sum() / hits[-1])
-
-
-def reliability(
-    probabilities: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Songs sorted into bins of confidence: mean confidence, share right, number; (bin,) each."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * NUM_BINS).astype(int), NUM_BINS - 1)
-    number = np.bincount(bins, minlength=NUM_BINS)
-    with np.errstate(invalid="ignore"):
-        means = np.bincount(bins, confidence, NUM_BINS) / number
-        shares = np.bincount(bins, right, NUM_BINS) / number
-    return means, shares, number
-
-
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error: |confidence - share right| over the bins, by their size.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017, equation 3.
-    """
-    means, shares, number = reliability(probabilities, labels)
-    filled = number > 0
-    return float((np.abs(means - shares)[filled] * number[filled]).sum() / max(number.sum(), 1))
 
 
 def risk_coverage(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

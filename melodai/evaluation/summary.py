@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from melodai.evaluation.calibration import Calibration, apply_calibration, calibrate
+from melodai.evaluation.calibration_error import calibration_error
 from melodai.evaluation.intervals import NUM_RESAMPLES, Interval, score_intervals
 from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.scores import (
-    calibration_error,
     compare_poolings,
     confusion,
     risk_coverage,
@@ -25,7 +25,7 @@ COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 class Evaluation:
     """Scores of a run on some songs.
 
-    tracks, segments: every score with its 95 % interval, by name. ece_before: calibration error
+    tracks, segments: every score with its 95 % interval, by name. calibration_error_before:
     of the songs before temperature scaling. coverage: accuracy that is left if only this share of
     the songs, the surest, is answered. poolings: scores of the songs under each pooling, on
     validation where it was given (pooling is chosen there), on these songs otherwise.
@@ -42,7 +42,7 @@ class Evaluation:
     tracks: dict[str, Interval]
     segments: dict[str, Interval]
     confusion: tuple[tuple[int, ...], ...]
-    ece_before: float
+    calibration_error_before: float
     coverage: dict[str, float]
     poolings: dict[str, dict[str, float]]
     provenance: dict[str, str]
@@ -83,7 +83,9 @@ def evaluate(
         confusion=tuple(
             tuple(row) for row in confusion(predictions.calibrated, predictions.labels).tolist()
         ),
-        ece_before=calibration_error(predictions.probabilities, predictions.labels),
+        calibration_error_before=calibration_error(
+            predictions.probabilities, predictions.labels, predictions.clusters
+        ),
         coverage={
             f"{share:.0%}": float(1 - risk[row]) for share, row in zip(COVERAGES, kept, strict=True)
         },

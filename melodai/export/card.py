@@ -24,7 +24,7 @@ DATA = {
 UNKNOWN_LICENCE = (
     "not stated by who exported the model. Ask before you use it for more than trying it out."
 )
-SHOWN = ("accuracy", "balanced accuracy", "macro F1", "log-loss", "ECE")
+SHOWN = ("accuracy", "balanced accuracy", "macro F1", "log-loss", "calibration error")
 CEILING = {
     "one_listener": "one listener against the rest",
     "halves": "half of the listeners against the other half",

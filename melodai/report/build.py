@@ -23,7 +23,7 @@ from melodai.report import page as html
 from melodai.report.sections import ReportedRun, against_table, run_section, runs_table
 from melodai.report.why import OnProgress, explained_songs
 
-TABLE_SCORES = ("accuracy", "macro F1", "log-loss", "ECE")
+TABLE_SCORES = ("accuracy", "macro F1", "log-loss", "calibration error")
 
 
 def write_report(

@@ -16,7 +16,15 @@ from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.summary import Evaluation
 from melodai.report import page as html
 
-MAIN_SCORES = ("accuracy", "balanced accuracy", "macro F1", "log-loss", "Brier", "ECE", "AURC")
+MAIN_SCORES = (
+    "accuracy",
+    "balanced accuracy",
+    "macro F1",
+    "log-loss",
+    "Brier",
+    "calibration error",
+    "AURC",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
