@@ -82,7 +82,7 @@ def test_the_bars_of_moods_show_the_scores_and_the_listeners(
 
 def test_the_reliability_figure_counts_all_songs_on_both_sides(predictions, tmp_path):
     figure = figures.reliability_figure(predictions.at_temperatures(2.0, 2.0))
-    check(figure, tmp_path / "a.png", ABOUT, "expected calibration error")
+    check(figure, tmp_path / "a.png", ABOUT, "calibration error, debiased")
     for axis in figure.axes:
         assert sum(int(text.get_text()) for text in axis.texts) == 60
 
