@@ -8,8 +8,7 @@ import logging
 from pathlib import Path
 
 import typer
-
-from melodai.benchmark.run import run_benchmark
+from melodai_studies.benchmark.run import run_benchmark
 
 
 def main(

@@ -3,7 +3,8 @@
 python scripts/fetch_url.py https://example.org/song.mp3 song.mp3 --sha256 1f3a...
 """
 
-from melodai.cli.download import fetch_url
+from melodai_studies.download.cli import fetch_url
+
 from melodai.cli.main import run_script
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ python scripts/publish_run.py runs/mine results/mine
 from pathlib import Path
 
 import typer
-
-from melodai.evaluation.publish import publish_run
+from melodai_studies.publish import publish_run
 
 
 def main(run: Path, out: Path) -> None:

@@ -6,8 +6,7 @@ python scripts/robustness.py runs/mine --out results/robustness
 from pathlib import Path
 
 import typer
-
-from melodai.evaluation.robustness import measure_robustness, write_robustness
+from melodai_studies.robustness import measure_robustness, write_robustness
 
 
 def main(

@@ -27,8 +27,8 @@ LEVELS = [
     {"zero_shot"},
     {"probe"},
     {"explain"},
-    {"training", "evaluation", "predict", "export", "download", "pictures"},
-    {"estimator", "cross_validation", "report", "benchmark", "journey"},
+    {"training", "evaluation", "predict", "export", "pictures"},
+    {"estimator", "cross_validation", "report"},
     {"comparison"},
     {"cli"},
 ]

@@ -7,13 +7,12 @@ import wave
 import numpy as np
 import pytest
 import torch
-
-from melodai.benchmark.gpu import measure_rates
-from melodai.benchmark.memory import PeakMemory, make_songs, peak_memory_mb
-from melodai.benchmark.report import to_markdown
-from melodai.benchmark.run import Benchmark, run_benchmark
-from melodai.benchmark.timing import Timing, Way, measure
-from melodai.benchmark.ways import (
+from melodai_studies.benchmark.gpu import measure_rates
+from melodai_studies.benchmark.memory import PeakMemory, make_songs, peak_memory_mb
+from melodai_studies.benchmark.report import to_markdown
+from melodai_studies.benchmark.run import Benchmark, run_benchmark
+from melodai_studies.benchmark.timing import Timing, Way, measure
+from melodai_studies.benchmark.ways import (
     FEATURES,
     LOG_MEL,
     NETWORK,
@@ -22,6 +21,7 @@ from melodai.benchmark.ways import (
     log_mel_ways,
     training_ways,
 )
+
 from melodai.config import FrontEndConfig
 from melodai.errors import DataError
 

@@ -3,12 +3,12 @@ import socket
 import subprocess
 
 import pytest
+from melodai_studies.download import address as addresses
+from melodai_studies.download import connection
+from melodai_studies.download.address import is_public, parse_address, redirected, resolve
+from melodai_studies.download.connection import refuse_proxies, request
+from melodai_studies.download.rules import Patience, Rules
 
-from melodai.download import address as addresses
-from melodai.download import connection
-from melodai.download.address import is_public, parse_address, redirected, resolve
-from melodai.download.connection import refuse_proxies, request
-from melodai.download.rules import Patience, Rules
 from melodai.errors import DownloadError, SettingError
 from tests.web import LOCAL, content, serving, status
 

@@ -2,8 +2,7 @@ import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-
-from melodai.download.names import MAX_BYTES, collision_key, safe_name, song_stem, url_name
+from melodai_studies.download.names import MAX_BYTES, collision_key, safe_name, song_stem, url_name
 
 HOSTILE = [
     "../../etc/passwd", "..\\..\\windows\\system32", "/etc/passwd", "C:\\boot.ini", "C:evil", "..",

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from melodai_studies.download.page import fetch_from_page, program
+from melodai_studies.download.rules import Stopped
 
-from melodai.download.page import fetch_from_page, program
-from melodai.download.rules import Stopped
 from melodai.errors import DownloadError
 from tests.web import LOCAL
 

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from melodai_studies.download.locking import only_one
+from melodai_studies.download.single import fetch_one
+from melodai_studies.download.songs import download_list
 
 from melodai.config import DataConfig
 from melodai.data.library import read_library
-from melodai.download.locking import only_one
-from melodai.download.single import fetch_one
-from melodai.download.songs import download_list
 from melodai.errors import DataError, DownloadError, MelodaiError, SettingError
 from tests.conftest import noise, write_audio
 from tests.web import LOCAL, content, drip, serving, status

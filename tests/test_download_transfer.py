@@ -5,11 +5,11 @@ import time
 from dataclasses import replace
 
 import pytest
+from melodai_studies.download import address as addresses
+from melodai_studies.download.hosts import Hosts
+from melodai_studies.download.rules import Rules, Stopped
+from melodai_studies.download.transfer import PageError, Transfer
 
-from melodai.download import address as addresses
-from melodai.download.hosts import Hosts
-from melodai.download.rules import Rules, Stopped
-from melodai.download.transfer import PageError, Transfer
 from melodai.errors import DownloadError
 from tests.web import LOCAL, content, drip, serving, status
 

@@ -2,11 +2,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from melodai_studies.download.trim import WORKER, trim, trim_in_child
 
 from melodai.audio import decode
 from melodai.data.decoders import run_jobs
-from melodai.download.trim import trim
-from melodai.download.trim_worker import WORKER, trim_in_child
 from melodai.errors import AudioError
 from tests.conftest import CODECS, noise, sine, write_audio
 from tests.fuzz_audio import clips, mutations

@@ -5,14 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from melodai_studies.journey.protocols import COPIES, SEGMENTS, leaky_songs, shuffled_labels
+from melodai_studies.journey.run import (
+    PROTOCOLS,
+    JourneySettings,
+    Plan,
+    plans,
+    predict,
+    run_journey,
+)
+from melodai_studies.journey.steps import STEPS, config_of
 
 from melodai.config import DataConfig
 from melodai.data.corpus import prepare
 from melodai.data.splits import check_no_leak
 from melodai.errors import DataError, SettingError
-from melodai.journey.protocols import COPIES, SEGMENTS, leaky_songs, shuffled_labels
-from melodai.journey.run import PROTOCOLS, JourneySettings, Plan, plans, predict, run_journey
-from melodai.journey.steps import STEPS, config_of
 from melodai.training.monitor import Monitor
 from tests.songs import RATE, make_library
 
@@ -106,7 +113,7 @@ def test_the_journey_is_gone_on_with_and_written_as_table_and_figure(
         replace(step, changes={**step.changes, **small}) for step in (STEPS[3], STEPS[5], STEPS[7])
     ]
     for module in ("run", "steps"):
-        monkeypatch.setattr(f"melodai.journey.{module}.STEPS", tuple(steps))
+        monkeypatch.setattr(f"melodai_studies.journey.{module}.STEPS", tuple(steps))
     settings = JourneySettings(
         data=library, cache_dir=library.parent / "cache",
         options={

@@ -25,6 +25,8 @@ SHORT = {
     "melodai-export": ["--no-onnx"],
     "scripts/train_segmented_model.py": ["--epochs", "1", "--image-size", "32"],
 }
+# Commands that come with the scripts and not with the package.
+STUDIES = {"melodai-journey": "melodai_studies.journey.command"}
 NEEDS_NETWORK = ("melodai-weights musicnn", "download_songs.py")
 
 
@@ -94,6 +96,9 @@ def test_every_command_and_script_of_the_readme_exists_with_its_options():
         if name not in known:
             command = [sys.executable, "-m", "melodai.cli.main", name.removeprefix("melodai-")]
             environment = {**os.environ, "COLUMNS": "300", "NO_COLOR": "1"}
+            if name in STUDIES:
+                command = [sys.executable, "-m", STUDIES[name]]
+                environment["PYTHONPATH"] = os.pathsep.join(sys.path)
             shown = subprocess.run(
                 [*command, "--help"], capture_output=True, text=True, env=environment
             )

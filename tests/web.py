@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from melodai.download.rules import Rules
+from melodai_studies.download.rules import Rules
 
 LOCAL = Rules(
     allow_http=True, allow_private=True, ignore_proxy=True, connect_seconds=5, stall_seconds=5,

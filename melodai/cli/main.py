@@ -20,7 +20,6 @@ from melodai.cli.compare import compare
 from melodai.cli.evaluate import evaluate
 from melodai.cli.explain import explain
 from melodai.cli.export import export
-from melodai.cli.journey import journey
 from melodai.cli.predict import predict
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
@@ -36,7 +35,6 @@ COMMANDS = {
     "audit": audit,
     "sound": sound,
     "report": report,
-    "journey": journey,
     "export": export,
     "explain": explain,
 }

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from melodai.cli.main import run_script
+
 
 def journey(
     data: Path = typer.Argument(..., help="Emotify, or other songs with folds by artist."),
@@ -27,8 +29,7 @@ def journey(
     """
     from melodai.cli.progress import ProgressMonitor
     from melodai.errors import SettingError
-    from melodai.journey import JourneySettings, run_journey
-    from melodai.journey.run import PROTOCOLS
+    from melodai_studies.journey.run import PROTOCOLS, JourneySettings, run_journey
 
     if protocol is not None and protocol not in PROTOCOLS:
         raise SettingError(f"--protocol is {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
@@ -43,3 +44,12 @@ def journey(
     chosen = PROTOCOLS if protocol is None else (protocol,)
     run_journey(settings, out, parts or out / "rows", protocols=chosen, monitor=ProgressMonitor())
     typer.echo((out / "journey.md").read_text(encoding="utf-8"))
+
+
+def run() -> None:
+    """The console script."""
+    run_script(journey)
+
+
+if __name__ == "__main__":
+    run()

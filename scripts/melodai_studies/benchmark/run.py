@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from melodai.audio import AUDIO_SUFFIXES, decode
-from melodai.benchmark.gpu import Rate, measure_rates
-from melodai.benchmark.memory import PeakMemory, measure_memory
-from melodai.benchmark.report import to_markdown
-from melodai.benchmark.timing import Timing, measure
-from melodai.benchmark.ways import decode_ways, log_mel_ways, slow_pitch_ways, training_ways
 from melodai.config import FrontEndConfig
 from melodai.data.demo import read_demo
 from melodai.environment import versions
 from melodai.errors import DataError
+from melodai_studies.benchmark.gpu import Rate, measure_rates
+from melodai_studies.benchmark.memory import PeakMemory, measure_memory
+from melodai_studies.benchmark.report import to_markdown
+from melodai_studies.benchmark.timing import Timing, measure
+from melodai_studies.benchmark.ways import decode_ways, log_mel_ways, slow_pitch_ways, training_ways
 
 logger = logging.getLogger(__name__)
 

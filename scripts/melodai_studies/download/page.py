@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from melodai.audio import AUDIO_SUFFIXES
-from melodai.download.rules import Rules, Stopped
 from melodai.errors import DownloadError
+from melodai_studies.download.rules import Rules, Stopped
 
 _POLL_SECONDS = 0.2
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from melodai import __version__
-from melodai.download.address import Address, TemporaryError, resolve
-from melodai.download.rules import Patience, Rules
 from melodai.errors import DownloadError, SettingError
+from melodai_studies.download.address import Address, TemporaryError, resolve
+from melodai_studies.download.rules import Patience, Rules
 
 HEADERS = {
     "User-Agent": f"melodai/{__version__}",

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from melodai.benchmark.ways import training_step
 from melodai.config import AugmentConfig, FrontEndConfig
 from melodai.models import build_model
 from melodai.transforms.augment import Augment
+from melodai_studies.benchmark.ways import training_step
 
 
 class Rate(NamedTuple):

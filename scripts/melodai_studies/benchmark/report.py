@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from melodai.benchmark.gpu import Rate
-from melodai.benchmark.memory import PeakMemory
-from melodai.benchmark.timing import Timing
-from melodai.benchmark.ways import FEATURES, LOG_MEL, OURS, PITCHED
+from melodai_studies.benchmark.gpu import Rate
+from melodai_studies.benchmark.memory import PeakMemory
+from melodai_studies.benchmark.timing import Timing
+from melodai_studies.benchmark.ways import FEATURES, LOG_MEL, OURS, PITCHED
 
 
 def to_markdown(

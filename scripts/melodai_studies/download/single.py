@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from melodai.data.store import content_key
-from melodai.download.address import parse_address
-from melodai.download.connection import refuse_proxies
-from melodai.download.hosts import Hosts
-from melodai.download.names import song_stem
-from melodai.download.obtain import obtain
-from melodai.download.rules import Rules
-from melodai.download.transfer import Transfer
-from melodai.download.trim_worker import trim_in_child
-from melodai.download.wanted import checked_sha256
 from melodai.errors import AudioError, DownloadError, MelodaiError, SettingError
+from melodai_studies.download.address import parse_address
+from melodai_studies.download.connection import refuse_proxies
+from melodai_studies.download.hosts import Hosts
+from melodai_studies.download.names import song_stem
+from melodai_studies.download.obtain import obtain
+from melodai_studies.download.rules import Rules
+from melodai_studies.download.transfer import Transfer
+from melodai_studies.download.trim import trim_in_child
+from melodai_studies.download.wanted import checked_sha256
 
 
 @dataclass(frozen=True)

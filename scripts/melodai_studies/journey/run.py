@@ -20,20 +20,20 @@ from melodai.errors import SettingError
 from melodai.evaluation.predictions import Predictions, join, make_predictions
 from melodai.inference import SongOutputs
 from melodai.interrupt import Wish
-from melodai.journey.lookup import nearest_outputs
-from melodai.journey.protocols import (
+from melodai.models import build_model
+from melodai.training.distributed import Ranks
+from melodai.training.monitor import Monitor
+from melodai.training.trainer import Trainer
+from melodai_studies.journey.lookup import nearest_outputs
+from melodai_studies.journey.protocols import (
     COPIES,
     SEGMENTS,
     honest_split,
     leaky_songs,
     shuffled_labels,
 )
-from melodai.journey.steps import STEPS, config_of
-from melodai.journey.table import About, Row, write_journey
-from melodai.models import build_model
-from melodai.training.distributed import Ranks
-from melodai.training.monitor import Monitor
-from melodai.training.trainer import Trainer
+from melodai_studies.journey.steps import STEPS, config_of
+from melodai_studies.journey.table import About, Row, write_journey
 
 PROTOCOLS = ("artist-disjoint", "leaky")
 

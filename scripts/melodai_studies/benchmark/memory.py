@@ -1,4 +1,4 @@
-"""Peak memory of training as the corpus grows: `python -m melodai.benchmark.memory SONGS`."""
+"""Peak memory of training as the corpus grows."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def measure_memory(num_songs: int, growth: int = 10) -> list[PeakMemory]:
     """
     results = []
     for count in (num_songs, growth * num_songs):
-        command = [sys.executable, "-m", "melodai.benchmark.memory", str(count)]
+        command = [sys.executable, __file__, str(count)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         peak_mb = json.loads(done.stdout.splitlines()[-1])["peak_mb"]
         results.append(PeakMemory(count, count * SECONDS * SAMPLE_RATE * 2 / 1e6, peak_mb))

@@ -7,10 +7,10 @@ from pathlib import Path
 from melodai.data.folders import unknown_moods
 from melodai.data.manifest import read_rows
 from melodai.data.tracks import listing
-from melodai.download.address import parse_address
-from melodai.download.rules import Rules
 from melodai.errors import DataError, DownloadError
 from melodai.labels import to_taxonomy
+from melodai_studies.download.address import parse_address
+from melodai_studies.download.rules import Rules
 
 _HEX = frozenset("0123456789abcdef")
 

@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from melodai.data.store import content_key
-from melodai.download.connection import refuse_proxies
-from melodai.download.hosts import Hosts
-from melodai.download.locking import only_one
-from melodai.download.obtain import obtain
-from melodai.download.rules import NUM_HOSTS, SECONDS, Rules, Stopped
-from melodai.download.song_list import NAME, SongList
-from melodai.download.transfer import Transfer
-from melodai.download.trim_worker import trim_in_child
-from melodai.download.wanted import Wanted, by_host, read_wanted
 from melodai.errors import AudioError, DownloadError, MelodaiError
+from melodai_studies.download.connection import refuse_proxies
+from melodai_studies.download.hosts import Hosts
+from melodai_studies.download.locking import only_one
+from melodai_studies.download.obtain import obtain
+from melodai_studies.download.rules import NUM_HOSTS, SECONDS, Rules, Stopped
+from melodai_studies.download.song_list import NAME, SongList
+from melodai_studies.download.transfer import Transfer
+from melodai_studies.download.trim import trim_in_child
+from melodai_studies.download.wanted import Wanted, by_host, read_wanted
 
 logger = logging.getLogger(__name__)
 

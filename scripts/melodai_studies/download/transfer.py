@@ -16,12 +16,12 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 from melodai.data.store import content_key
-from melodai.download.address import Address, TemporaryError, parse_address, redirected
-from melodai.download.connection import request
-from melodai.download.hosts import Hosts
-from melodai.download.part import Part, Version
-from melodai.download.rules import Patience, Rules
 from melodai.errors import DownloadError
+from melodai_studies.download.address import Address, TemporaryError, parse_address, redirected
+from melodai_studies.download.connection import request
+from melodai_studies.download.hosts import Hosts
+from melodai_studies.download.part import Part, Version
+from melodai_studies.download.rules import Patience, Rules
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from melodai.data.store import content_key
-from melodai.download.page import fetch_from_page
-from melodai.download.rules import Rules
-from melodai.download.transfer import PageError, Transfer
 from melodai.errors import DownloadError
+from melodai_studies.download.page import fetch_from_page
+from melodai_studies.download.rules import Rules
+from melodai_studies.download.transfer import PageError, Transfer
 
 
 def obtain(

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from melodai.data.manifest import read_rows
 from melodai.data.store import content_key, replacing
-from melodai.download.names import collision_key, song_stem
-from melodai.download.wanted import Wanted
+from melodai_studies.download.names import collision_key, song_stem
+from melodai_studies.download.wanted import Wanted
 
 NAME = "manifest.csv"
 COLUMNS = ("file", "mood", "artist", "title", "licence", "url", "sha256", "source_sha256")

@@ -6,6 +6,7 @@ that nothing is lost a second time either.
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,14 @@ from typing import NamedTuple
 import av
 
 from melodai.audio import Tags, decode, open_container
+from melodai.data.decoder_worker import Heartbeat, serve
+from melodai.data.decoders import run_jobs
 from melodai.errors import AudioError
 
 CHECK_RATE = 22_050
+# What came from the web is opened by this file as a program of its own, and nowhere else: a file
+# made to crash or to hang a decoder ends that process and not this one (see `run_jobs`).
+WORKER = (sys.executable, "-P", str(Path(__file__)))
 _TOLERANCE_SECONDS = 2.0  # a packet of some formats is that long
 
 # Demuxer -> muxer and suffix of the same kind of file.
@@ -228,3 +234,38 @@ def _copy_tags(container, stream, output, copy) -> None:
     output.metadata.update(tags)
     if output.format.name == "ogg":
         copy.metadata.update(tags)  # where Ogg keeps them
+
+
+def trim_in_child(source: Path, target: Path, seconds: float | None) -> Trimmed:
+    """`trim` in a process of its own.
+
+    Raises:
+        AudioError: as `trim`; or the file crashed or hung the process, twice.
+    """
+    job = {"source": str(source.absolute()), "target": str(target.absolute()), "seconds": seconds}
+    [(_, answer)] = run_jobs([job], num_decoders=1, command=WORKER)
+    if "failure" in answer:
+        raise AudioError(answer["failure"])
+    return Trimmed(Path(answer["path"]), answer["how"], answer["length"], Tags(**answer["tags"]))
+
+
+def process(job: dict, heartbeat: Heartbeat) -> dict:
+    """The values of a `Trimmed`, or `failure`, the reason why there is none."""
+    try:
+        done = trim(Path(job["source"]), Path(job["target"]), job["seconds"], heartbeat)
+    except AudioError as error:
+        return {"failure": str(error)}
+    except OSError as error:
+        return {"failure": f"cannot be cut: {error.strerror or error}"}
+    except MemoryError:
+        return {"failure": "it needs too much memory"}
+    return {
+        "path": str(done.path),
+        "how": done.how,
+        "length": done.seconds,
+        "tags": done.tags._asdict(),
+    }
+
+
+if __name__ == "__main__":
+    serve(process)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from melodai.download.rules import NUM_HOSTS, SECONDS, Rules
+from melodai_studies.download.rules import NUM_HOSTS, SECONDS, Rules
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from melodai.download.songs import Downloads
+    from melodai_studies.download.songs import Downloads
 
 MAX_MEGABYTES = typer.Option(Rules.max_bytes / 1e6, min=0, help="Larger files are refused.")
 ALLOW_HTTP = typer.Option(False, "--allow-http", help="Plain http, too, which can be changed.")
@@ -57,8 +57,8 @@ def download_songs(
 
     Stopped in any way, the same command goes on where it was.
     """
-    from melodai.download.songs import download_list
     from melodai.interrupt import Interrupted, graceful_interrupt
+    from melodai_studies.download.songs import download_list
 
     rules = Rules(
         max_bytes=round(max_megabytes * 1e6), delay_seconds=delay, retries=retries,
@@ -109,9 +109,9 @@ def fetch_url(
 
     Stopped in any way, the same command goes on where it was.
     """
-    from melodai.download.rules import Stopped
-    from melodai.download.single import fetch_one
     from melodai.interrupt import Interrupted, graceful_interrupt
+    from melodai_studies.download.rules import Stopped
+    from melodai_studies.download.single import fetch_one
 
     rules = Rules(
         max_bytes=round(max_megabytes * 1e6), retries=retries, backoff_seconds=backoff,

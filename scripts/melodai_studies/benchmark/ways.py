@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from melodai.audio import decode
-from melodai.benchmark.timing import Way
 from melodai.config import AugmentConfig, FrontEndConfig
 from melodai.models import MoodModel, build_model
 from melodai.transforms.augment import Augment
 from melodai.transforms.mel import LogMel
+from melodai_studies.benchmark.timing import Way
 
 LOG_MEL = "log-mel"
 OURS = "melodai"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from melodai.download.rules import Patience
+from melodai_studies.download.rules import Patience
 
 
 @dataclass
