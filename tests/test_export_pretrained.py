@@ -10,11 +10,13 @@ from torch import nn
 
 from baselines.base import Backbone, power_spectrum, windows
 from baselines.mood_model import mood_model
+from baselines.musicnn import Musicnn
 from melodai.bundle import ModelBundle
 from melodai.config import Config
 from melodai.errors import SettingError
 from melodai.export.onnx import export_onnx
 from melodai.models.heads import Head, HeadShape, ProbeHead
+from tests.test_baseline_musicnn import WholeMusicnn, with_dead_filters
 
 RATE, PATCH = 4000, 4000
 
@@ -77,6 +79,12 @@ def test_a_probe_answers_the_same_for_any_number_of_patches(tmp_path):
             expected = (bundle.model(waveform) / 1.5).softmax(1).numpy()
         assert np.abs(probabilities - expected).max() < 1e-5
         assert expected.std(axis=1).max() > 0.01
+
+
+def test_a_network_without_its_dead_filters_answers_the_same_as_a_graph(tmp_path):
+    network = Musicnn(layers=["penultimate"])
+    network.load_state_dict(with_dead_filters(WholeMusicnn()).state_dict())
+    export_onnx(probe(network), tmp_path / "model.onnx")  # compares both, and raises
 
 
 def test_a_graph_that_answers_otherwise_is_refused(tmp_path):
