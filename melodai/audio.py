@@ -9,12 +9,14 @@ import itertools
 import logging
 import math
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import av
+import mutagen
 import numpy as np
 import soxr
 
@@ -37,15 +39,22 @@ SAMPLE_RATES_HZ = (1_000, 768_000)
 MAX_CHANNELS = 64
 BLOCK_SAMPLES = 1 << 16  # frames hold about 1,000 samples: resampling each alone costs more time
 
+# What mutagen lets escape from files whose structure is damaged, besides its own errors.
+DAMAGED_TAGS = (
+    mutagen.MutagenError, ValueError, LookupError, TypeError, AttributeError, struct.error,
+    OverflowError, EOFError, AssertionError,
+)  # fmt: skip
+
 _SCALES = {"u8": 1 / 128, "s16": 1 / 32768, "s32": 1 / 2**31, "flt": 1.0, "dbl": 1.0}
 
 
 class Tags(NamedTuple):
-    """What the file says about itself; None where it says nothing."""
+    """What the file says about itself; None where it says nothing. Several artists have a ";"."""
 
     artist: str | None = None
     album: str | None = None
     title: str | None = None
+    album_artist: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class SongReader:
             stream.codec_context.thread_count = 1  # the files are decoded in parallel already
             if stream.codec_context.name == "flac":  # else it passes damaged frames on as noise
                 stream.codec_context.options = {"err_detect": "crccheck+explode"}
-            self.tags = _tags({**stream.metadata, **container.metadata})
+            self.tags = _tags(self.path, {**stream.metadata, **container.metadata})
             for piece in _resample(_frames(container, stream, packets), self.sample_rate):
                 block = _to_int16(piece)
                 if block.size:
@@ -275,7 +284,19 @@ def check_is_sound(num_samples: int, lowest: int, highest: int, sample_rate: int
         raise AudioError(f"silent (its peak is below {SILENCE_DBFS:g} dBFS)")
 
 
-def _tags(metadata: dict[str, str]) -> Tags:
+def _tags(path: Path, metadata: dict[str, str]) -> Tags:
     found = {key.casefold(): " ".join(value.split()) for key, value in metadata.items()}
-    artist = found.get("artist") or found.get("album_artist")
-    return Tags(artist or None, found.get("album") or None, found.get("title") or None)
+    artist = _several_artists(path) or found.get("artist") or found.get("album_artist")
+    rest = (found.get(name) or None for name in ("album", "title", "album_artist"))
+    return Tags(artist or None, *rest)
+
+
+def _several_artists(path: Path) -> str:
+    """All artists of ID3 and MP4 tags with several, of which FFmpeg gives the first; or ""."""
+    try:
+        tags = getattr(mutagen.File(path), "tags", None)
+        values = tags and (tags.get("TPE1") or tags.get("\xa9ART"))
+        names = [str(name).strip() for name in values or ()]
+    except DAMAGED_TAGS:  # then what FFmpeg makes of them
+        return ""
+    return ";".join(filter(None, names)) if len(names) > 1 else ""

@@ -8,10 +8,11 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from melodai.data.artists import artist_names, connected
 from melodai.data.cache import build_cache
 from melodai.data.corpus import Corpus
 from melodai.data.segments import samples_of
-from melodai.data.tracks import Track, artist_key
+from melodai.data.tracks import Track
 from melodai.embeddings import SongEmbeddings, classify, embed_songs
 from melodai.environment import find_device
 from melodai.errors import DataError, SettingError
@@ -194,5 +195,5 @@ def _as_paths(paths: Sequence[SongPath]) -> list[Path]:
 def _groups(corpus: Corpus) -> np.ndarray:
     """Of each song: its artist, or its content where nobody is named."""
     songs = zip(corpus.tracks, corpus.keys, strict=True)
-    marks = [artist_key(track.artist) or key for track, key in songs]
-    return np.unique(marks, return_inverse=True)[1]
+    marks = [artist_names(track.artist) or [key] for track, key in songs]
+    return np.array(connected(marks))

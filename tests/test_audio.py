@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from melodai import audio
-from melodai.audio import decode
+from melodai.audio import Tags, decode
 from melodai.errors import AudioError
 from tests.conftest import CODECS, noise, sine, write_audio
 
@@ -49,11 +49,11 @@ def test_tags_are_found_whatever_the_format(tmp_path, suffix):
     rate = 48000
     tags = dict(artist="Motörhead  & Friends ", album="Alb", title="A tïtle")
     path = write_audio(tmp_path / f"song{suffix}", sine(4, 440, rate), rate, **tags)
-    assert decode(path, RATE).tags == ("Motörhead & Friends", "Alb", "A tïtle")
+    assert decode(path, RATE).tags == ("Motörhead & Friends", "Alb", "A tïtle", None)
 
 
 def test_a_file_without_tags_has_none(tmp_path):
-    assert decode(write_audio(tmp_path / "a.wav", sine(4)), RATE).tags == (None, None, None)
+    assert decode(write_audio(tmp_path / "a.wav", sine(4)), RATE).tags == Tags()
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000])

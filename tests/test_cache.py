@@ -81,7 +81,7 @@ def test_tags_are_remembered(tmp_path, build):
     tags = dict(artist="Ann", album="Alb", title="Tit")
     song = settled(write_audio(tmp_path / "a.flac", noise(4), **tags))
     for _ in range(2):
-        assert build([song]).entries[song].tags == ("Ann", "Alb", "Tit")
+        assert build([song]).entries[song].tags == ("Ann", "Alb", "Tit", None)
 
 
 def test_progress_counts_every_file_whatever_becomes_of_it(tmp_path, songs, build):

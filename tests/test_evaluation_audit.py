@@ -45,7 +45,7 @@ def test_what_crosses_a_boundary_is_told_with_its_parts(audit):
     assert recording.names == ("again", "once more", "song 1")
     assert recording.parts == ("fold 0", "fold 1")
     assert artist.names == ("song 2", "song 3") and artist.parts == ("fold 0", "fold 2")
-    assert str(artist) == "artist 'beatles' in fold 0, fold 2: song 2, song 3"
+    assert str(artist) == "artist 'Beatles' in fold 0, fold 2: song 2, song 3"
 
 
 def test_nothing_crosses_if_the_parts_keep_copies_and_artists_together(audit):

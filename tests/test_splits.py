@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from melodai.config import DataConfig
+from melodai.data.artists import artist_key
 from melodai.data.library import read_library
 from melodai.data.splits import (
     PARTS,
@@ -17,7 +18,7 @@ from melodai.data.splits import (
     read_split,
     write_split,
 )
-from melodai.data.tracks import Track, artist_key
+from melodai.data.tracks import Track
 from melodai.errors import DataError, SettingError
 
 MOODS = ("energetic", "peaceful", "emotional")
@@ -224,6 +225,30 @@ def test_given_parts_that_leak_are_refused_with_names():
     same_song[25] = replace(tracks[25], path=tracks[13].path)
     with pytest.raises(DataError, match=r"one song .* in validation and test"):
         split_of(same_song, keys)
+
+
+def test_a_guest_on_two_sides_of_a_given_split_is_a_warning(caplog):
+    tracks, keys = given_parts()
+    tracks[25] = replace(tracks[25], artist="Somebody & A3")
+    assert split_of(tracks, keys).test == tuple(range(20, 30))
+    assert "the given split may leak: artist 'a3' in train and test" in caplog.text
+
+
+def test_songs_that_share_any_artist_and_albums_without_artists_stay_together(caplog):
+    credits = ["A", "A feat. B", "C;A", "D/B", "Á", "The A", "Friend & His Band"]
+    tracks = [track(n, MOODS[n % 3], artist=credits[n]) for n in range(7)]
+    tracks += [track(n, MOODS[n % 3], album="Hits") for n in range(7, 10)]
+    tracks += [track(n, MOODS[n % 3], artist="E", album_artist="A") for n in (10, 11)]
+    tracks += [track(n, MOODS[n % 3], album="Unknown Album") for n in range(12, 24)]
+    keys = [str(n) for n in range(24)]
+    for fold in range(5):
+        parts = split_of(tracks, keys, fold).part_of()
+        assert len({parts[n] for n in (*range(6), 10, 11)}) == 1
+        assert len({parts[n] for n in (7, 8, 9)}) == 1
+    assert len({split_of(tracks, keys, fold).part_of()[n] for n in range(12, 24)}) > 1
+    assert "8 of 24" not in caplog.text
+    split_of(tracks[:20], keys[:20])
+    assert "8 of 20 songs stay on one side" in caplog.text and "7 of them name 'A'" in caplog.text
 
 
 def test_given_folds_that_leak_are_refused():

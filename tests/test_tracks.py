@@ -10,11 +10,11 @@ import pytest
 
 from melodai.config import DataConfig
 from melodai.data import demo
+from melodai.data.artists import artist_key
 from melodai.data.cache import build_cache
 from melodai.data.corpus import check_enough, join, prepare
 from melodai.data.emotify import EMOTIONS, GENRES, Votes, label_of
 from melodai.data.library import read_library
-from melodai.data.tracks import artist_key
 from melodai.errors import DataError, DependencyError, MelodaiError, SettingError
 from tests.conftest import noise, sine, write_audio
 
@@ -431,11 +431,3 @@ def test_songs_that_cannot_be_used_at_all_end_the_run(tmp_path):
         touch(tmp_path / "songs" / mood / "a.mp3")
     with pytest.raises(MelodaiError, match=r"a\.mp3: the file is empty"):
         corpus_of(tmp_path / "songs", tmp_path)
-
-
-def test_artists_are_compared_without_case_spaces_and_placeholders():
-    assert artist_key("  The  BEATLES ") == artist_key("the beatles") == "the beatles"
-    assert artist_key("ﬁnch") == artist_key("FINCH")
-    assert artist_key("Ann") != artist_key("Anne")
-    for nobody in (None, "", "  ", "Unknown Artist", "VARIOUS ARTISTS"):
-        assert artist_key(nobody) is None

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from melodai.config import DataConfig
+from melodai.data.artists import artist_groups
 from melodai.data.cache import CacheReport, Failure, OnProgress, build_cache
 from melodai.data.library import read_library
 from melodai.data.picture_cache import build_picture_cache
 from melodai.data.store import CachedTrack
-from melodai.data.tracks import Library, Track, artist_key, listing
+from melodai.data.tracks import Library, Track, listing
 from melodai.errors import DataError
 
 # The "sample rate" of networks that look at pictures is their number of pixels in a row.
@@ -158,8 +159,7 @@ def check_enough(corpus: Corpus) -> None:
                 f"least {MIN_SONGS} are needed to learn and test it. Add songs"
                 + (", or use --taxonomy three" if len(corpus.moods) > 3 else "")
             )
-        artists = {artist_key(track.artist) or track.name for track in tracks}
-        if len(artists) < MIN_ARTISTS:
+        if len(set(artist_groups([track.artist for track in tracks]))) < MIN_ARTISTS:
             raise DataError(
                 f"{corpus.root}: all {len(tracks)} songs of the mood {mood} are by "
                 f"{tracks[0].artist}, who can only stand on one side of the split. "
@@ -171,6 +171,7 @@ def _with_tags(track: Track, entry: CachedTrack) -> Track:
     return replace(
         track,
         artist=track.artist or entry.tags.artist,
+        album_artist=track.album_artist or entry.tags.album_artist,
         album=track.album or entry.tags.album,
         title=track.title or entry.tags.title,
     )

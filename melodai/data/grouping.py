@@ -5,33 +5,51 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from melodai.data.tracks import Track, artist_key
+from melodai.data.artists import artist_key, artist_names, connected
+from melodai.data.tracks import Track
 from melodai.errors import SettingError
 
 VALIDATION_DRAWS = 20
+UNKNOWN_ALBUMS = {"unknownalbum", "untitled", "singles"}
 
 
 def group_of(tracks: Sequence[Track], keys: Sequence[str]) -> list[int]:
-    """Group of each track: tracks of one artist, or of one content, have to stay together."""
-    parents = list(range(len(tracks)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            parents[index] = index = parents[parents[index]]
-        return index
-
-    first: dict[tuple[str, str], int] = {}
-    for index, (track, key) in enumerate(zip(tracks, keys, strict=True)):
-        for mark in marks(track, key):
-            parents[root(index)] = root(first.setdefault(mark, index))
-    return [root(index) for index in range(len(tracks))]
+    """Group of each track: what has an artist or a content in common has to stay together."""
+    return connected([marks(track, key) for track, key in zip(tracks, keys, strict=True)])
 
 
 def marks(track: Track, key: str) -> list[tuple[str, str]]:
-    """What two tracks on different sides must not have in common."""
-    artist = artist_key(track.artist)
-    marks = [("song", str(track.path)), ("content", key)]
-    return marks + ([("artist", artist)] if artist else [])
+    """What two tracks on different sides must not have in common.
+
+    That is an artist, or else the album: one without artists is by whoever it is by.
+    """
+    same = [("song", str(track.path)), ("content", key)]
+    if artists := artist_names(track.artist, track.album_artist):
+        return same + [("artist", artist) for artist in artists]
+    album = artist_key(track.album)
+    return same + ([("album", album)] if album and album not in UNKNOWN_ALBUMS else [])
+
+
+def large_group(tracks: Sequence[Track], groups: Sequence[int]) -> str | None:
+    """A sentence about the largest group, if it is more than a third of all songs."""
+    [(group, count)] = Counter(groups).most_common(1)
+    if 3 * count <= len(tracks):
+        return None
+    names = [
+        artist_names(track.artist, track.album_artist)
+        for track, of_track in zip(tracks, groups, strict=True)
+        if of_track == group
+    ]
+    text = f"{count} of {len(tracks)} songs stay on one side of the split"
+    commonest = Counter(key for of_track in names for key in of_track).most_common(1)
+    if not commonest:
+        return text + ", as one album without artists"
+    [(key, number)] = commonest
+    name = next(of_track[key] for of_track in names if key in of_track)
+    return (
+        f"{text}, for they share artists, directly or through others; {number} of them name "
+        f"{name!r}. If that is no artist, take it out of the artists"
+    )
 
 
 def make_folds(

@@ -4,6 +4,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+from melodai.data.artists import STAND_IN
 from melodai.data.folders import read_folders
 from melodai.data.picture_files import PictureAbout, about_picture, is_picture_name
 from melodai.data.tracks import Library, Track, is_audio_name
@@ -66,7 +67,7 @@ def _with_song(track: Track, about: PictureAbout) -> Track:
 
 def stand_in(song: str) -> str:
     """What stands in the artist's place where nobody is known."""
-    return f"song {song}"
+    return STAND_IN + song
 
 
 def _read_manifest(path: Path) -> dict[str, PictureAbout]:

@@ -1,15 +1,11 @@
 """Songs with their moods, as the sources of data give them."""
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from melodai.audio import AUDIO_SUFFIXES
-
-# What taggers write where they know nothing: not an artist that songs could have in common.
-_NOBODY = {"unknown", "unknown artist", "<unknown>", "various artists", "various", "va"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +27,7 @@ class Track:
     scores: tuple[float, ...] | None = None
     num_votes: int | None = None
     artist: str | None = None
+    album_artist: str | None = None
     album: str | None = None
     title: str | None = None
     genre: str | None = None
@@ -54,15 +51,6 @@ class Library:
     tracks: tuple[Track, ...]
     warnings: tuple[str, ...] = ()
     holds_pictures: bool = False
-
-
-def artist_key(artist: str | None) -> str | None:
-    """The artist as it is compared: without regard to case, spaces and forms of one letter.
-
-    None for nobody, which is also what "Unknown Artist" and its like are.
-    """
-    name = " ".join(unicodedata.normalize("NFKC", artist or "").split()).casefold()
-    return name if name and name not in _NOBODY else None
 
 
 def relative_name(path: Path, root: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melodai.data.tracks import artist_key
+from melodai.data.artists import artist_key
 from melodai.evaluation.fingerprint import (
     SAME_RECORDING,
     candidates,
@@ -134,10 +134,11 @@ def find_crossings(
     for name, artist in artists.items():
         if key := artist_key(artist):
             songs.setdefault(known_as.get(key, key), []).append(name)
+    shown = {key: min((artists[n] for n in names), key=len) for key, names in songs.items()}
     found = []
     recordings = groups_of([(pair.one, pair.other) for pair in duplicates])
     for reason, names in [("the same recording", names) for names in recordings] + [
-        (f"artist {artist!r}", tuple(names)) for artist, names in sorted(songs.items())
+        (f"artist {shown[key]!r}", tuple(names)) for key, names in sorted(songs.items())
     ]:
         crossed = sorted({parts[name] for name in names if name in parts})
         if len(crossed) > 1:

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from melodai.config import DataConfig, FrontEndConfig
+from melodai.data.artists import artist_groups
 from melodai.data.cache import build_cache, default_cache_dir
 from melodai.data.corpus import prepare
 from melodai.data.library import read_library
 from melodai.data.store import CachedTrack
-from melodai.data.tracks import Library, Track, artist_key
+from melodai.data.tracks import Library, Track
 from melodai.data.waveforms import fill
 from melodai.errors import DataError
 from melodai.evaluation import sound_figures
@@ -84,7 +85,7 @@ def measure_ceiling(
         votes = read_votes(library.root).of(
             [name for name, counts in zip(names, is_scored, strict=True) if counts]
         )
-    artists = _codes([artist_key(track.artist) or f"song {track.name}" for track in tracks])
+    artists = np.array(artist_groups([track.artist for track in tracks]))
     genres = _codes([track.genre or "" for track in tracks])
     known = np.array([track.genre is not None for track in tracks])
     folds = [track.fold for track in tracks]
@@ -180,7 +181,7 @@ def run_sound_study(
         num_workers=num_workers,
         on_progress=on_progress,
     )
-    artists = _codes([artist_key(track.artist) or f"song {track.name}" for track in corpus.tracks])
+    artists = np.array(artist_groups([track.artist for track in corpus.tracks]))
     separation = measure_separation(
         features,
         labels,

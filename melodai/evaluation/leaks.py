@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from melodai.checkpoint import replace_text
+from melodai.data.artists import artist_key
 from melodai.data.cache import default_cache_dir
 from melodai.data.corpus import Corpus
 from melodai.data.splits import Split
-from melodai.data.tracks import artist_key
 from melodai.evaluation.audit import Duplicate, find_crossings, find_duplicates
 from melodai.evaluation.spelling import find_spellings
 

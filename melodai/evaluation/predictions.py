@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from melodai.data.tracks import artist_key
+from melodai.data.artists import artist_groups
 from melodai.errors import DataError
 from melodai.metrics import at_temperature, pool_by_track, softmax
 
@@ -55,12 +55,9 @@ class Predictions:
 
     @property
     def clusters(self) -> np.ndarray:
-        """(track,) index of each song's artist; a song without a known artist is its own."""
-        keys = [
-            f"artist {key}" if (key := artist_key(artist)) else f"song {name}"
-            for artist, name in zip(self.artists, self.names, strict=True)
-        ]
-        return np.unique(keys, return_inverse=True)[1]
+        """(track,) index of each song's artists: songs that share one have the same; unknown ones
+        have their own."""
+        return np.unique(artist_groups(self.artists.tolist()), return_inverse=True)[1]
 
     @property
     def segment_probabilities(self) -> np.ndarray:

@@ -5,7 +5,6 @@ atom `----:com.apple.iTunes:MOOD`, ASF (wma) `WM/Mood`, APEv2 (ape, wv, mpc) `Mo
 """
 
 import os
-import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +17,13 @@ from mutagen.flac import FLAC
 from mutagen.id3 import ID3, TMOO, Encoding, ID3FileType
 from mutagen.mp4 import MP4FreeForm, MP4Tags
 
+from melodai.audio import DAMAGED_TAGS
 from melodai.errors import MelodaiError
 
 _KEYS = {
     ID3: "TMOO", VComment: "MOOD", MP4Tags: "----:com.apple.iTunes:MOOD", ASFTags: "WM/Mood",
     APEv2: "Mood",
 }  # fmt: skip
-# What mutagen lets escape from files whose structure is damaged, besides its own errors.
-_DAMAGE = (mutagen.MutagenError, ValueError, LookupError, TypeError, AttributeError, struct.error,
-           OverflowError, EOFError, AssertionError)  # fmt: skip
 _ID3V1_BYTES = 128
 
 
@@ -64,7 +61,7 @@ def read_tags(path: Path) -> FileTags:
             blocks = [*file.pictures, file.cuesheet, file.seektable]
             others += [("block", repr(block and block.write())) for block in blocks]
         return FileTags(mood, tuple(sorted(others)))
-    except _DAMAGE as error:
+    except DAMAGED_TAGS as error:
         raise _explained(error) from error
 
 
@@ -91,7 +88,7 @@ def write_mood(path: Path, mood: Sequence[str] | None) -> None:
         file.save(path, **options)
         if end:
             _write_end(path, end)
-    except _DAMAGE as error:
+    except DAMAGED_TAGS as error:
         raise _explained(error) from error
 
 
