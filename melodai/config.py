@@ -248,7 +248,8 @@ class RunConfig(_Checked):
         "auto", "auto, cpu, cuda, cuda:1, mps; auto takes a GPU when there is one."
     )
     precision: str = option(
-        "auto", "Arithmetic of the network; auto is bfloat16 on CUDA, float32 elsewhere.",
+        "auto",
+        "Arithmetic of training steps, auto is bfloat16 on CUDA; songs are evaluated in float32.",
         choices=("auto", "float32", "bfloat16"),
     )  # fmt: skip
     weights_dir: Path | None = option(

@@ -16,7 +16,7 @@ from melodai.data.cache import default_cache_dir
 from melodai.data.corpus import Corpus
 from melodai.data.segments import evaluation_windows
 from melodai.data.waveforms import CachedWaveforms
-from melodai.inference import SongOutputs, infer_songs, network_precision
+from melodai.inference import EVALUATED_IN, SongOutputs, infer_songs
 from melodai.models.base import MoodModel
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,6 @@ def embed_songs(
     segment_samples: int | None,
     batch_size: int,
     device: torch.device,
-    precision: str = "float32",
     cache_dir: Path | None = None,
     on_progress: OnProgress = lambda done, total, path: None,
 ) -> SongEmbeddings:
@@ -65,10 +64,9 @@ def embed_songs(
         name: of the architecture, for people who look into the cache.
         segment_samples: length of a window; None is the whole song.
     """
-    reduced = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
     parts = []
     for number, member in enumerate(model.members):
-        mark = fingerprint(member, segment_samples, "bfloat16" if reduced else "float32")
+        mark = fingerprint(member, segment_samples)
         folder = Path(cache_dir or default_cache_dir()).expanduser()
         folder = folder / f"embeddings-v{VERSION}" / mark
         store = _Store(folder, f"{name}, member {number}")
@@ -77,7 +75,6 @@ def embed_songs(
             return infer_songs(
                 member.to(device), CachedWaveforms(corpus.entries), rows,
                 segment_samples=segment_samples, batch_size=batch_size, device=device,
-                precision=precision,
             )  # fmt: skip
 
         parts.append(_all_of(store, compute, corpus, tracks, on_progress))
@@ -90,19 +87,19 @@ def embed_songs(
     return SongEmbeddings(torch.cat(parts, dim=1), *columns)
 
 
-def classify(model: MoodModel, songs: SongEmbeddings, precision: str = "float32") -> SongOutputs:
+def classify(model: MoodModel, songs: SongEmbeddings) -> SongOutputs:
     """What the model's head makes of embeddings."""
     device = next(model.parameters()).device if any(True for _ in model.parameters()) else None
     device = device or torch.device("cpu")
-    with torch.inference_mode(), network_precision(device, precision):
+    with torch.inference_mode():
         logits = model.encoder.classifier(songs.embeddings.to(device)).float().cpu()
     return SongOutputs(logits, songs.embeddings, songs.places, songs.starts, songs.lengths)
 
 
-def fingerprint(model: MoodModel, segment_samples: int | None, precision: str) -> str:
+def fingerprint(model: MoodModel, segment_samples: int | None) -> str:
     """Names what decides an embedding: weights, front end, sample rate, window."""
     digest = hashlib.sha256()
-    said = (segment_samples, precision, model.sample_rate, model.encoder.reading)
+    said = (segment_samples, EVALUATED_IN, model.sample_rate, model.encoder.reading)
     digest.update(repr((*said, model.frontend)).encode())
     for part, module in (("encoder", model.encoder), ("frontend", model.frontend)):
         tensors = {**module.state_dict(), **dict(module.named_buffers())}

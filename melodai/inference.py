@@ -1,7 +1,7 @@
 """Windows of songs through a model: the one way to look at music outside training."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from melodai.data.loader import Waveforms, evaluation_batches
 from melodai.models import MoodModel
+
+# What songs are answered in; a temperature that is fitted in one precision is not that of another.
+EVALUATED_IN = "float32"
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,37 @@ def network_precision(device: torch.device, precision: str) -> AbstractContextMa
     return torch.autocast(device.type, torch.bfloat16, enabled=reduced)
 
 
+def exact_arithmetic(device: torch.device, precision: str) -> AbstractContextManager:
+    """On CUDA convolutions would take TF32 and whichever algorithm suits the batch."""
+    if device.type != "cuda" or precision != EVALUATED_IN:
+        return nullcontext()
+    return torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+
+
 def infer_windows(
-    model: MoodModel, waveform: Tensor, num_samples: Tensor, device: torch.device, precision: str
+    model: MoodModel,
+    waveform: Tensor,
+    num_samples: Tensor,
+    device: torch.device,
+    precision: str = EVALUATED_IN,
 ) -> tuple[Tensor, Tensor]:
     """A batch of windows through a model in evaluation mode, to the CPU.
 
     Args:
         waveform: `(batch, time)` int16.
         num_samples: `(batch,)` int64, what lies beyond is padding.
+        precision: another than that of evaluation is for speed alone.
 
     Returns:
         logits `(batch, class)` and embeddings `(batch, embedding_size)`.
     """
-    features = model.frontend(to_float(waveform, device), num_samples.to(device))
-    with network_precision(device, precision):
-        embedding = model.encoder.embed(features)
-        logits = model.encoder.classifier(embedding)
+    with exact_arithmetic(device, precision):
+        features = model.frontend(to_float(waveform, device), num_samples.to(device))
+        with network_precision(device, precision):
+            embedding = model.encoder.embed(features)
+            logits = model.encoder.classifier(embedding)
     return logits.float().cpu(), embedding.float().cpu()
 
 
@@ -81,9 +99,11 @@ def infer_songs(
     segment_samples: int | None,
     batch_size: int,
     device: torch.device,
-    precision: str,
 ) -> SongOutputs:
     """Every window of every song through the model, which is left in evaluation mode.
+
+    In float32, in whatever precision the model was trained: scores and the temperature are then of
+    the same arithmetic as the answers.
 
     Args:
         waveforms: where the samples come from.
@@ -98,7 +118,7 @@ def infer_songs(
     for batch in evaluation_batches(
         waveforms, tracks, segment_samples=segment_samples, batch_size=batch_size
     ):
-        outputs = infer_windows(model, batch.waveform, batch.num_samples, device, precision)
+        outputs = infer_windows(model, batch.waveform, batch.num_samples, device)
         logits.append(outputs[0])
         embeddings.append(outputs[1])
         windows += [(place[s.track], s.start, s.num_samples) for s in batch.segments]

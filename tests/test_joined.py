@@ -99,18 +99,17 @@ def test_songs_are_embedded_once_and_damaged_entries_anew(tmp_path):
 
 
 def test_whatever_decides_an_embedding_is_in_its_fingerprint():
-    base = fingerprint(tiny(16000), 1000, "float32")
-    assert base == fingerprint(tiny(16000), 1000, "float32")
+    base = fingerprint(tiny(16000), 1000)
+    assert base == fingerprint(tiny(16000), 1000)
     others = {
-        fingerprint(tiny(16000, seed=1), 1000, "float32"),
-        fingerprint(tiny(8000), 1000, "float32"),
-        fingerprint(tiny(16000), 2000, "float32"),
-        fingerprint(tiny(16000), 1000, "bfloat16"),
+        fingerprint(tiny(16000, seed=1), 1000),
+        fingerprint(tiny(8000), 1000),
+        fingerprint(tiny(16000), 2000),
     }
-    assert len(others) == 4 and base not in others
+    assert len(others) == 3 and base not in others
     other_head = tiny(16000)
     nn.init.ones_(other_head.encoder.classifier.weight)
-    assert fingerprint(other_head, 1000, "float32") == base
+    assert fingerprint(other_head, 1000) == base
 
 
 def test_layers_of_one_network_are_told_apart():
@@ -121,4 +120,4 @@ def test_layers_of_one_network_are_told_apart():
     one = mood_model(JamendoVgg(), MOODS, None)
     torch.manual_seed(0)
     other = mood_model(JamendoVgg(("logits",)), MOODS, None)
-    assert fingerprint(one, 1000, "float32") != fingerprint(other, 1000, "float32")
+    assert fingerprint(one, 1000) != fingerprint(other, 1000)

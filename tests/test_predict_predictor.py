@@ -57,7 +57,7 @@ def test_answers_are_those_of_an_evaluation(run, songs, found, tmp_path):
     cache = build_cache(songs, sample_rate=RATE, cache_dir=tmp_path, num_decoders=1)
     outputs = infer_songs(
         bundle.model, CachedWaveforms([cache.entries[path] for path in songs]), range(len(songs)),
-        segment_samples=3 * RATE, batch_size=3, device=torch.device("cpu"), precision="float32",
+        segment_samples=3 * RATE, batch_size=3, device=torch.device("cpu")
     )  # fmt: skip
     pooled = pool_by_track(outputs.probabilities(), outputs.places, len(songs), bundle.pooling)
     expected = at_temperature(pooled, bundle.temperature)

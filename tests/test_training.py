@@ -16,6 +16,7 @@ import torch
 import melodai
 from melodai.checkpoint import load_checkpoint
 from melodai.errors import CheckpointError, NonFiniteLossError, SettingError
+from melodai.evaluation.run import evaluate_run
 from melodai.training import trainer as trainer_module
 from tests.songs import QUICK, make_library
 from tests.songs import melodai as command
@@ -299,6 +300,18 @@ def test_a_finished_run_can_be_made_longer(train, tmp_path):
     melodai.resume(run, epochs=2)
     whole = train(tmp_path / "whole", arch="residual", epochs=2, early_stopping=0).run
     assert_same_weights(run, whole)
+
+
+def test_scores_and_temperature_are_of_the_precision_that_answers_are_given_in(
+    train, library, cache, tmp_path
+):
+    run = train(tmp_path / "run", arch="residual", epochs=1, precision="bfloat16").run
+    evaluation, predictions = evaluate_run(run, cache_dir=cache)
+    assert evaluation.provenance["precision"] == "float32"
+    paths = [library / name for name in predictions.names]
+    said = {song.file: song.probabilities for song in melodai.load(run).predict_many(paths)}
+    for path, row in zip(paths, predictions.calibrated, strict=True):
+        assert said[path] == pytest.approx(row, abs=1e-5)
 
 
 def test_early_stopping_stops(train, tmp_path):

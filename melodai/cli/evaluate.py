@@ -87,6 +87,7 @@ def print_scores(evaluation: "Evaluation") -> None:
     pooling = f"Segments are pooled by {evaluation.pooling}"
     if evaluation.calibration is not None:
         pooling += f", at temperature {evaluation.calibration.track_temperature:.2f}"
+    pooling += f", in {evaluation.provenance.get('precision', 'a precision not recorded')}"
     typer.echo(f"{pooling}. Calibration error before: {evaluation.calibration_error_before:.3f}.")
     kept = ", ".join(f"{share} {value:.2f}" for share, value in evaluation.coverage.items())
     typer.echo(f"Accuracy if only the surest songs are answered: {kept}")

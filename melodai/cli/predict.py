@@ -75,7 +75,8 @@ def predict(
     ),
     device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, mps."),
     precision: str = typer.Option(
-        "float32", metavar="[float32|bfloat16]", help="Arithmetic of the network."
+        "float32", metavar="[float32|bfloat16]",
+        help="Arithmetic: float32, in which models are calibrated, or bfloat16 for speed."
     ),
     batch_size: int = typer.Option(16, min=1, help="Windows that go through the network at once."),
     num_decoders: int | None = typer.Option(

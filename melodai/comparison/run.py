@@ -20,7 +20,7 @@ from melodai.environment import find_device, versions
 from melodai.errors import CheckpointError, MelodaiError, SettingError
 from melodai.evaluation.predictions import FILE_NAME, Predictions
 from melodai.evaluation.run import EVALUATION
-from melodai.inference import infer_songs
+from melodai.inference import EVALUATED_IN, infer_songs
 from melodai.labels import moods_of
 from melodai.models.registry import AUTO, UNTRAINED, architectures, find_architecture, mode_of
 from melodai.training.monitor import Monitor
@@ -207,7 +207,7 @@ def measure_speed(config: Config, folder: Path) -> dict[str, object]:
         infer_songs(
             model.to(device), waveforms, range(len(waveforms.num_samples)),
             segment_samples=samples_of(config.data.segment_seconds, model.sample_rate),
-            batch_size=config.training.batch_size, device=device, precision=config.run.precision,
+            batch_size=config.training.batch_size, device=device,
         )  # fmt: skip
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -220,7 +220,7 @@ def measure_speed(config: Config, folder: Path) -> dict[str, object]:
         "num_songs": count,
         "device": str(device),
         "num_threads": torch.get_num_threads(),
-        "precision": config.run.precision,
+        "precision": EVALUATED_IN,
         "versions": versions(),
     }
 

@@ -20,7 +20,7 @@ from melodai.errors import CheckpointError, DataError
 from melodai.evaluation.picture_songs import by_song
 from melodai.evaluation.predictions import FILE_NAME, Predictions, make_predictions
 from melodai.evaluation.summary import Evaluation, evaluate, write_json
-from melodai.inference import SongOutputs, infer_songs
+from melodai.inference import EVALUATED_IN, SongOutputs, infer_songs
 from melodai.models import MoodModel
 from melodai.models.heads import ProbeHead
 from melodai.probe import HELD_OUT
@@ -153,7 +153,6 @@ class _Look:
             "segment_samples": samples_of(config.data.segment_seconds, model.sample_rate),
             "batch_size": config.training.batch_size,
             "device": self._device,
-            "precision": config.run.precision,
         }
         if not isinstance(model.encoder.classifier, ProbeHead):
             return infer_songs(model, CachedWaveforms(corpus.entries), tracks, **settings)
@@ -208,6 +207,7 @@ def _provenance(run: Path, config: Config) -> dict[str, str]:
         "epoch": str(best["epoch"]),
         "seed": str(config.training.seed),
         "fold": str(config.data.fold),
+        "precision": EVALUATED_IN,
         "config_hash": config.hash(),
         "commit": versions()["commit"],
     }

@@ -39,7 +39,7 @@ class Predictor:
 
     Args:
         device: auto, cpu, cuda, cuda:1, mps.
-        precision: float32, or bfloat16 for speed.
+        precision: float32, in which models are calibrated, or bfloat16 for speed.
         batch_size: windows that go through the model together.
         num_decoders: processes that decode files; the number of cores where None.
         min_confidence: answers that are less probable than this are "unsure".
@@ -158,7 +158,56 @@ class Predictor:
         if not batch.windows:
             return
         try:
-            with torch.inference_mode(), self._exact_arithmetic():
+            with torch.inference_mode():
+                logits, embeddings = infer_windows(
+                    self.model, *batch.waveforms(), self.device, self.precision
+                )
+        except torch.OutOfMemoryError as error:
+            raise SettingError(
+                f"{self.device} has no memory for {len(batch.windows)} windows at once; "
+                "choose a smaller --batch-size"
+            ) from error
+        for (heard, _), row, embedding in zip(
+            batch.windows, logits.double().numpy(), embeddings.double(), strict=True
+        ):
+            heard.logits.append(row)
+            heard.embedding = heard.embedding + embedding
+            if len(heard.logits) == len(heard.windows):
+                heard.song.close()
+                yield self._answer(heard)
+        batch.windows.clear()
+
+    def _answers(
+        self, songs: Iterable[Song | Failure], is_stopped: Callable[[], bool]
+    ) -> Iterator[SongMood | Failure]:
+        batch = _Batch(self.batch_size)
+        for song in songs:
+            if isinstance(song, Failure):
+                yield song
+                continue
+            heard = _Heard(song, self._windows(song.num_samples))
+            for window in heard.windows:
+                if is_stopped():
+                    break
+                if not batch.has_room_for(window):
+                    yield from self._run(batch)
+                batch.add(heard, window)
+            if is_stopped():
+                break
+        yield from self._run(batch)
+
+    def _windows(self, num_samples: int) -> list[tuple[int, int]]:
+        length = samples_of(self.bundle.segment_seconds, self.sample_rate)
+        if length is None:
+            length = min(num_samples, round(LONGEST_WINDOW_SECONDS * self.sample_rate))
+        return evaluation_windows(num_samples, length)
+
+    def _run(self, batch: "_Batch") -> Iterator[SongMood | Failure]:
+        """Empties the batch; the songs all of whose windows were heard."""
+        if not batch.windows:
+            return
+        try:
+            with torch.inference_mode():
                 logits, embeddings = infer_windows(
                     self.model, *batch.waveforms(), self.device, self.precision
                 )

@@ -48,7 +48,7 @@ def probe(
     embedded = embed_songs(
         model, corpus, tracks, name=arch,
         segment_samples=samples_of(config.data.segment_seconds, model.sample_rate),
-        batch_size=config.training.batch_size, device=device, precision=config.run.precision,
+        batch_size=config.training.batch_size, device=device,
         cache_dir=config.data.cache_dir,
         on_progress=lambda done, total, path: monitor.embedding(done, total),
     )  # fmt: skip

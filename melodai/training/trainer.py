@@ -270,7 +270,6 @@ class Trainer:
         return infer_songs(
             model, self.waveforms, tracks, segment_samples=self.segment_samples,
             batch_size=self.config.training.batch_size, device=self.device,
-            precision=self.config.run.precision,
         )  # fmt: skip
 
     def scores_of(self, probabilities: np.ndarray, tracks: Sequence[int]) -> MoodScores:
