@@ -1,6 +1,5 @@
 """`melodai-weights`: fetches pretrained weights, checks them, and says what is there."""
 
-import sys
 from pathlib import Path
 
 import typer
@@ -69,15 +68,11 @@ def _list(weights_dir: Path | None) -> None:
         typer.echo(f"{name:20} {found}")
 
 
+weights.epilog = EPILOG  # type: ignore[attr-defined]
+
+
 def run() -> None:
     """The console script."""
-    from melodai.errors import MelodaiError
+    from melodai.cli.main import run_script
 
-    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    app.command(epilog=EPILOG)(weights)
-    try:
-        app()
-    except MelodaiError as error:
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+    run_script(weights)

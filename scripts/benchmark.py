@@ -7,8 +7,9 @@ python scripts/benchmark.py --data my-music
 import logging
 from pathlib import Path
 
-import typer
 from melodai_studies.benchmark.run import run_benchmark
+
+from melodai.cli.main import run_script
 
 
 def main(
@@ -32,4 +33,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -5,9 +5,8 @@
 The same as `melodai-evaluate RUN --figures pictures`.
 """
 
-import typer
-
 from melodai.cli.evaluate import evaluate
+from melodai.cli.main import run_script
 
 if __name__ == "__main__":
-    typer.run(evaluate)
+    run_script(evaluate)

@@ -7,8 +7,7 @@ python scripts/keep_zero_shot.py runs/zero baselines/zero_shot/jamendo-vgg.safet
 
 from pathlib import Path
 
-import typer
-
+from melodai.cli.main import run_script
 from melodai.zero_shot import keep_zero_shot
 
 
@@ -18,4 +17,4 @@ def main(run: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

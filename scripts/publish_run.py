@@ -5,8 +5,9 @@ python scripts/publish_run.py runs/mine results/mine
 
 from pathlib import Path
 
-import typer
 from melodai_studies.publish import publish_run
+
+from melodai.cli.main import run_script
 
 
 def main(run: Path, out: Path) -> None:
@@ -16,4 +17,4 @@ def main(run: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

@@ -5,8 +5,9 @@ python scripts/robustness.py runs/mine --out results/robustness
 
 from pathlib import Path
 
-import typer
 from melodai_studies.robustness import measure_robustness, write_robustness
+
+from melodai.cli.main import run_script
 
 
 def main(
@@ -21,4 +22,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main)

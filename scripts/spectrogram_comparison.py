@@ -5,9 +5,8 @@
 The same as `melodai-sound DATA --out sound`.
 """
 
-import typer
-
+from melodai.cli.main import run_script
 from melodai.cli.study import sound
 
 if __name__ == "__main__":
-    typer.run(sound)
+    run_script(sound)

@@ -183,6 +183,21 @@ def test_playlists_tags_and_their_undoing(melodai_predict, music, tmp_path, monk
     assert low.read_bytes() == before
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full to play a full disk")
+def test_a_console_that_can_show_nothing_stops_no_playlists_and_no_tags(run, music, tmp_path):
+    shutil.copy(music / "low.wav", tmp_path / "日本語 ♥.wav")
+    words = [tmp_path, "--model", run, "--tags", "--playlists", tmp_path / "lists"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp437"}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *map(str, words)], stdout=full, stderr=subprocess.PIPE, text=True,
+            env=environment, cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 1 and "No space left" in done.stderr, done.stderr
+    assert "../日本語 ♥.wav" in next((tmp_path / "lists").iterdir()).read_text(encoding="utf-8")
+    assert len(list(tmp_path.glob("*.undo"))) == 1
+
+
 def test_the_moods_over_time_are_written(melodai_predict, music, tmp_path):
     done = melodai_predict(music / "low.wav", "--timeline", tmp_path / "times")
     assert f"Timeline: {tmp_path}/times" in done.output

@@ -88,14 +88,14 @@ def command() -> str:
 
 
 def _print(rows: list) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from melodai.cli.console import plain_console
     from melodai.comparison.table import p_text
 
     table = Table(title="Accuracy and macro F1 of all folds, with 95 % intervals over artists")
     for name in ("model", "accuracy", "macro F1", "log-loss", "against the best", "songs/s"):
-        table.add_column(name, no_wrap=name == "model")
+        table.add_column(name)
     for row in rows:
         test = "best"
         if row.against_best is not None:
@@ -105,7 +105,7 @@ def _print(rows: list) -> None:
             row.compared.entry.name, str(row.scores["accuracy"]), str(row.scores["macro F1"]),
             f"{row.scores['log-loss'].value:.3f}", test, f"{row.compared.songs_per_second:.2g}",
         )  # fmt: skip
-    Console().print(table)
+    plain_console().print(table)
 
 
 compare = with_config_options(_compare)

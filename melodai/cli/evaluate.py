@@ -68,8 +68,9 @@ def evaluate(
 
 def print_scores(evaluation: "Evaluation") -> None:
     """The scores that matter most, as a table."""
-    from rich.console import Console
     from rich.table import Table
+
+    from melodai.cli.console import plain_console
 
     heading = (
         f"{evaluation.data}, {evaluation.split}: {evaluation.num_tracks} songs of "
@@ -83,7 +84,7 @@ def print_scores(evaluation: "Evaluation") -> None:
         value = evaluation.tracks[name]
         if value.value == value.value:
             table.add_row(name, str(value), str(evaluation.segments[name]))
-    Console(highlight=False).print(table)
+    plain_console().print(table)
     pooling = f"Segments are pooled by {evaluation.pooling}"
     if evaluation.calibration is not None:
         pooling += f", at temperature {evaluation.calibration.track_temperature:.2f}"

@@ -8,7 +8,6 @@ saved, the command to go on is printed).
 """
 
 import functools
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import typer
 
 from melodai.cli.compare import compare
+from melodai.cli.console import forgiving_streams
 from melodai.cli.evaluate import evaluate
 from melodai.cli.explain import explain
 from melodai.cli.export import export
@@ -99,16 +99,13 @@ def run_script(command: Callable[..., None]) -> None:
 
 def _run(application: Any) -> None:
     """Runs it; errors that a user can mend become a sentence and an exit code."""
-    try:
-        application()
-    except MelodaiError as error:
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader (head, less) has left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    with forgiving_streams():
+        try:
+            application()
+        except MelodaiError as error:
+            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            typer.echo(str(error), err=True)
+            sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

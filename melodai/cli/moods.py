@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,10 +16,10 @@ from rich.progress import (
     Task,
     TextColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
-from melodai.predict.rows import Row
+from melodai.cli.console import readable
+from melodai.cli.table import print_songs
 from melodai.predict.run import Answer, Watcher
 from melodai.predict.songs import Songs
 from melodai.predict.summary import Summary
@@ -58,7 +57,7 @@ def listening(console: Console, *, is_shown: bool, names_songs: bool) -> Iterato
         def answer(said: Answer) -> None:
             progress.advance(task)
             if names_songs:
-                console.print(escape(_line(said)), soft_wrap=True)
+                console.print(_line(said))
 
         yield Watcher(start, answer)
 
@@ -76,10 +75,12 @@ def print_summary(console: Console, summary: Summary, moods: tuple[str, ...]) ->
     if num_moods > MOST_ROWS:
         rows = rows[:FEW_ROWS]
     if rows:
-        console.print(_table(rows, moods))
+        print_songs(console, rows, moods)
     if num_moods > len(rows):
         console.print(f"… and {num_moods - len(rows)} more")
-    counts = [f"{mood} {n} ({n / num_moods:.0%})" for mood, n in summary.moods.most_common()]
+    counts = [
+        f"{readable(mood)} {n} ({n / num_moods:.0%})" for mood, n in summary.moods.most_common()
+    ]
     said = f"{_counted(num_moods, 'song')}: {', '.join(counts)}"
     console.print(said if counts else "No song has an answer")
     if summary.num_unfamiliar:
@@ -129,46 +130,14 @@ def _moods(moods: tuple[str, ...] | None) -> str:
 
 def _print_some(console: Console, lines: list[str], number: int, out: Path | None) -> None:
     for line in lines[:MOST_ROWS]:
-        console.print("  " + escape(line), soft_wrap=True)
+        console.print("  " + line)
     if number > MOST_ROWS:
         where = f", see {readable(out)}" if out else ""
         console.print(f"  … and {number - MOST_ROWS} more{where}")
 
 
-def _table(rows: list[Row], moods: tuple[str, ...]) -> Table:
-    table = Table()
-    table.add_column("song", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("mood")
-    for mood in moods:
-        table.add_column(mood, justify="right")
-    table.add_column("length", justify="right")
-    has_notes = any(row.is_unfamiliar for row in rows)
-    if has_notes:
-        table.add_column("")
-    for row in rows:
-        shares = [f"{value:.2f}" for value in row.probabilities]
-        note = [Text("unfamiliar" if row.is_unfamiliar else "")] if has_notes else []
-        name = Text(readable(Path(*Path(row.file).parts[-2:])))
-        table.add_row(name, Text(row.mood), *shares, _duration(row.seconds), *note)
-    return table
-
-
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def readable(name: object) -> str:
-    """A name without what a terminal would obey or could not show."""
-    text = str(name).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
 
 
 def command_to_go_on() -> str:

@@ -24,7 +24,7 @@ def generate_segments(
     cache_dir: Path | None = CACHE,
 ) -> None:
     """Draw segments of songs, and augmented copies of them, as spectrogram pictures per mood."""
-    from melodai.cli.moods import readable
+    from melodai.cli.console import readable
     from melodai.cli.progress import counting
     from melodai.pictures.generate import generate_pictures
     from melodai.presets import preset
@@ -52,7 +52,7 @@ def resize_folder(
     ),
 ) -> None:
     """Resize all pictures below a folder, folders and names as they were."""
-    from melodai.cli.moods import readable
+    from melodai.cli.console import readable
     from melodai.cli.progress import counting
     from melodai.pictures.resize import resize_pictures
 

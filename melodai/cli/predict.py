@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from melodai.predict.result_file import ResultFile
     from melodai.predict.results import SongMood
     from melodai.predict.songs import Songs
+    from melodai.predict.tags import TagReport
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -98,9 +99,8 @@ def predict(
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
-    from rich.console import Console
-
-    from melodai.cli.moods import listening, readable
+    from melodai.cli.console import plain_console, readable
+    from melodai.cli.moods import listening, print_changes
     from melodai.data.cache import num_cores
     from melodai.interrupt import Interrupted
     from melodai.predict.playlists import check_are_ours
@@ -121,7 +121,7 @@ def predict(
     if playlists is not None:
         check_are_ours(playlists / f"{mood}.m3u8" for mood in predictor.moods)
     # With rows on stdout, words for people go to stderr.
-    console = Console(highlight=False, stderr=out is None and format_name is not None)
+    console = plain_console(stderr=out is None and format_name is not None)
     # Without a file of the user's own, the rows wait in a temporary one.
     place = tempfile.TemporaryDirectory(prefix="melodai-") if out is None else nullcontext("")
     with joined() as share, place as folder:
@@ -132,7 +132,7 @@ def predict(
         if share.is_first:
             result.prepare(resume=resume, force=force)
         try:
-            words = Console(highlight=False, stderr=True)
+            words = plain_console(stderr=True)
             with listening(words, is_shown=share.is_first, names_songs=verbose) as watcher:
                 predict_into(
                     result, predictor, songs.paths, share=share, watcher=watcher,
@@ -144,13 +144,25 @@ def predict(
             raise
         if not share.is_first:
             return
-        num_failed = _show(console, result, predictor, songs, out)
+        # What is to be kept comes before what is shown.
+        result.finish()
+        lists, report = [], None
+        try:
+            if playlists is not None:
+                lists = _write_playlists(result, songs, playlists)
+            if tags:
+                report = _write_tags(console, result, dry_run)
+        finally:
+            num_failed = _show(console, result, predictor, songs, out)
         if timeline is not None:
-            console.print(f"Timeline: {readable(timeline)}", markup=False, soft_wrap=True)
-        if playlists is not None:
-            _write_playlists(console, result, songs, playlists)
-        if tags:
-            num_failed += _write_tags(console, result, dry_run)
+            console.print(f"Timeline: {readable(timeline)}")
+        for path in lists:
+            console.print(f"Playlist: {readable(path)}")
+        if report is not None:
+            print_changes(
+                console, report, "to be given a mood" if dry_run else "given a mood", dry_run
+            )
+            num_failed += len(report.skipped)
         result.discard_journal()
     if num_failed:
         raise typer.Exit(1)
@@ -160,13 +172,14 @@ def _show(
     console: "Console", result: "ResultFile", predictor: "Predictor", songs: "Songs",
     out: Path | None,
 ) -> int:  # fmt: skip
-    """Finishes the file, and says what became of the songs; how many have no mood."""
-    from melodai.cli.moods import print_left_out, print_summary, readable
+    """Says what became of the songs; how many have no mood."""
+    from melodai.cli.console import readable
+    from melodai.cli.moods import print_left_out, print_summary
     from melodai.predict.summary import summarise
 
-    result.finish()
     summary = summarise(result.rows())
     if console.stderr:
+        sys.stdout.flush()
         with result.path.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -174,9 +187,9 @@ def _show(
         print_summary(console, summary, predictor.moods)
     print_left_out(console, summary, songs, out)
     for remark in _remarks(predictor):
-        console.print(remark, markup=False, soft_wrap=True)
+        console.print(remark)
     if out is not None:
-        console.print(f"Answers:  {readable(out)}", markup=False, soft_wrap=True)
+        console.print(f"Answers:  {readable(out)}")
     return summary.num_failed
 
 
@@ -211,25 +224,19 @@ def _say_how_to_go_on(
         words = f"{interrupt}; with --out FILE it could be gone on with"
     else:
         words = f"{interrupt}; every answer is in the file. Go on with:  {command_to_go_on()}"
-    console.print(words, markup=False, soft_wrap=True)
+    console.print(words)
 
 
-def _write_playlists(
-    console: "Console", result: "ResultFile", songs: "Songs", folder: Path
-) -> None:
-    from melodai.cli.moods import readable
+def _write_playlists(result: "ResultFile", songs: "Songs", folder: Path) -> list[Path]:
     from melodai.predict.playlists import write_playlists
 
     # In the order in which the songs were found, not in that in which they were answered.
     rows = {row.file: row for row in result.rows() if row.mood is not None}
     answers = (rows[str(path)] for path in songs.paths if str(path) in rows)
-    for path in write_playlists(answers, folder, result.moods):
-        console.print(f"Playlist: {readable(path)}", markup=False, soft_wrap=True)
+    return write_playlists(answers, folder, result.moods)
 
 
-def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> int:
-    """Writes moods into the files; how many were left alone."""
-    from melodai.cli.moods import print_changes
+def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> "TagReport":
     from melodai.predict.results import UNSURE
     from melodai.predict.tags import write_moods
 
@@ -237,22 +244,18 @@ def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> int:
         (Path(row.file), row.mood) for row in result.rows() if row.mood not in (None, UNSURE)
     )
     undo_file = Path(f"melodai-tags-{time.strftime('%Y%m%d-%H%M%S')}.undo")
-    go_back = f"melodai-predict --undo {undo_file}"
     if not dry_run:
-        console.print(f"Writing tags; to take them back:  {go_back}", markup=False, soft_wrap=True)
-    report = write_moods(answers, undo_file=undo_file, dry_run=dry_run)
-    print_changes(console, report, "to be given a mood" if dry_run else "given a mood", dry_run)
-    return len(report.skipped)
+        console.print(f"Writing tags; to take them back:  melodai-predict --undo {undo_file}")
+    return write_moods(answers, undo_file=undo_file, dry_run=dry_run)
 
 
 def _undo(undo_file: Path) -> None:
-    from rich.console import Console
-
+    from melodai.cli.console import plain_console
     from melodai.cli.moods import print_changes
     from melodai.predict.tags import undo
 
     report = undo(undo_file)
-    print_changes(Console(highlight=False), report, "as before", is_listed=False)
+    print_changes(plain_console(), report, "as before", is_listed=False)
     if report.skipped:
         raise typer.Exit(1)
 

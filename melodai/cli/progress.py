@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from melodai.cli.console import plain_console
 from melodai.training.monitor import EpochReport, Monitor
 from melodai.training.run import TrainingResult
 
@@ -20,7 +20,7 @@ class ProgressMonitor(Monitor):
     """
 
     def __init__(self, is_first: bool = True) -> None:
-        self._console = Console(highlight=False, quiet=not is_first, soft_wrap=True)
+        self._console = plain_console(markup=True, quiet=not is_first)
         self._progress: Progress | None = None
         self._began = time.perf_counter()
 
@@ -119,7 +119,7 @@ class ProgressMonitor(Monitor):
 @contextmanager
 def counting(name: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for work that says (done, total)."""
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(), console=console, transient=True,

@@ -115,8 +115,9 @@ def _location(file: Path, folder: Path) -> str:
     except ValueError:  # another drive (Windows)
         path = absolute.as_posix()
     try:
-        is_line = path.encode().decode().splitlines() == [path.strip()]
-    except UnicodeEncodeError:  # bytes that are no UTF-8
+        path = os.fsencode(path).decode()
+        is_line = path.splitlines() == [path.strip()]
+    except UnicodeDecodeError:  # bytes that are no UTF-8
         is_line = False
     if not is_line:  # a line end, say, can only stand in an address
         return absolute.as_uri()

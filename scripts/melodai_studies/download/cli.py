@@ -156,10 +156,11 @@ def _report(downloads: "Downloads") -> None:
 @contextmanager
 def _progress() -> Iterator["Progress"]:
     """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    console = Console(stderr=True)
+    from melodai.cli.console import plain_console
+
+    console = plain_console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[size]}"), console=console, transient=True,
