@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from melodai.errors import SettingError
-from melodai.labels import TAXONOMIES
+from melodai.labels import parse_moods
 
 # Of every pretrained network that has tags: their values before the sigmoid.
 TAG_LAYER = "logits"
@@ -22,7 +22,9 @@ TAG_LAYER = "logits"
 Seconds = float | Literal["full"]
 
 
-def option(default: Any, help: str, *, choices=None, minimum=None, maximum=None, flag=None) -> Any:
+def option(
+    default: Any, help: str, *, choices=None, minimum=None, maximum=None, flag=None, formerly=None
+) -> Any:
     """A dataclass field that also carries what the command line needs to know about it.
 
     Args:
@@ -30,8 +32,11 @@ def option(default: Any, help: str, *, choices=None, minimum=None, maximum=None,
         choices: the allowed words.
         minimum, maximum: inclusive bounds of a number.
         flag: name on the command line where it is not the field's own.
+        formerly: an older name of the setting, still understood.
     """
-    metadata = dict(help=help, choices=choices, minimum=minimum, maximum=maximum, flag=flag)
+    metadata = dict(
+        help=help, choices=choices, minimum=minimum, maximum=maximum, flag=flag, formerly=formerly
+    )
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -64,7 +69,12 @@ class DataConfig(_Checked):
     data: Path | None = option(
         None, "Folder per mood, CSV manifest or Emotify layout; without it, the demo clips."
     )
-    taxonomy: str = option("three", "Set of moods to learn.", choices=tuple(TAXONOMIES))
+    moods: str = option(
+        "auto",
+        "The moods in their order, with commas, or a set: three, five, quadrants. auto: what the "
+        "data has; the study's three where every label fits them.",
+        formerly="taxonomy",
+    )
     soft_labels: bool = option(
         False, "Learn the listeners' vote shares instead of one mood a song."
     )
@@ -89,6 +99,10 @@ class DataConfig(_Checked):
         None, "Processes that decode files.  [default: number of cores]", minimum=1
     )
     strict: bool = option(False, "Stop if any file cannot be used, instead of going on without it.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_moods(self.moods)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +295,7 @@ class Config:
         sections = {}
         for section in dataclasses.fields(self):
             current = getattr(self, section.name)
+            options = _with_present_names(type(current), options)
             names = {field.name for field in dataclasses.fields(current)}
             given = {name: options.pop(name) for name in names & options.keys()}
             sections[section.name] = dataclasses.replace(current, **given)
@@ -319,7 +334,14 @@ class Config:
         return cls(**sections)
 
 
+def _with_present_names(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with the present names of settings of this section that were called otherwise."""
+    names = {field.metadata["formerly"]: field.name for field in dataclasses.fields(kind)}
+    return {names.get(name, name): value for name, value in values.items()}
+
+
 def _as_paths(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    values = _with_present_names(kind, values)
     hints = get_type_hints(kind)
     return {
         name: Path(value) if value is not None and hints.get(name) == Path | None else value

@@ -46,7 +46,7 @@ def test_every_setting_can_be_given(monkeypatch):
     )  # fmt: skip
     assert config.data.segment_seconds == "full" and config.data.soft_labels
     assert not config.augment.augment and config.run.compile
-    assert (config.training.label_smoothing, config.data.taxonomy) == (0.2, "five")
+    assert (config.training.label_smoothing, config.data.moods) == (0.2, "five")
 
 
 def test_options_are_laid_over_the_preset(monkeypatch):
@@ -92,7 +92,7 @@ def test_the_networks_are_listed():
     ("arguments", "words"),
     [
         (("--arch", "resnot", "--data", "."), "unknown architecture 'resnot'; choose one of auto"),
-        (("--taxonomy", "seven"), "choose one of three, five"),
+        (("--moods", "seven"), "choose one of auto, three, five"),
         (("--epochs", "0"), "it may be at least 1"),
         (("--preset", "big"), "choose one of default, demo, study, smoke"),
         (("--segment-seconds", "long"), "neither a number of seconds nor 'full'"),
@@ -109,8 +109,8 @@ def test_a_wrong_value_is_answered_with_what_is_allowed(arguments, words, tmp_pa
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [("nowhere", "no such folder"), (".", "nothing-here"), ("empty", "")],
-    ids=["missing", "unknown mood", "empty"],
+    [("nowhere", "no such folder"), (".", "the only mood is nothing-here"), ("empty", "")],
+    ids=["missing", "one mood", "empty"],
 )
 def test_data_that_cannot_be_used_is_named_without_a_traceback(data, words, tmp_path):
     (tmp_path / "nothing-here").mkdir()

@@ -36,7 +36,8 @@ def test_every_setting_has_help_that_is_a_sentence():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"taxonomy": "seven"}, "choose one of three, five"),
+        ({"moods": "seven"}, "choose one of auto, three, five"),
+        ({"moods": "sad, calm, SAD"}, "names a mood twice"),
         ({"epochs": 0}, "--epochs is 0; it may be at least 1"),
         ({"label_smoothing": 2.0}, "from 0.0 to 0.9"),
         ({"learning_rate": float("nan")}, "finite"),

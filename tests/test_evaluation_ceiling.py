@@ -14,6 +14,7 @@ from melodai.evaluation.ceiling import (
     split_halves,
 )
 from melodai.evaluation.votes import EMOTIONS, Votes, read_votes
+from melodai.labels import THREE
 
 EMOTIFY = Path(__file__).parents[2] / "shared" / "data" / "emotify"
 CHANCE = 0.7  # that a listener chooses calmness, else power: one emotion each
@@ -38,13 +39,13 @@ def majority(num_listeners):
 
 
 def test_halves_agree_as_often_as_two_majorities_do():
-    found = split_halves(votes(4000, 10), "three", np.random.default_rng(1), 10)
+    found = split_halves(votes(4000, 10), THREE, np.random.default_rng(1), 10)
     half = majority(5)
     assert found.accuracy == pytest.approx(half**2 + (1 - half) ** 2, abs=0.01)
 
 
 def test_a_bootstrap_agrees_as_often_as_the_binomial_law_says():
-    found = resample_listeners(votes(4000, 9), "three", np.random.default_rng(1), 10)
+    found = resample_listeners(votes(4000, 9), THREE, np.random.default_rng(1), 10)
     counts = np.arange(10)
     again = binom.sf(4, 9, counts / 9)
     expected = (binom.pmf(counts, 9, CHANCE) * np.where(counts > 4, again, 1 - again)).sum()
@@ -52,7 +53,7 @@ def test_a_bootstrap_agrees_as_often_as_the_binomial_law_says():
 
 
 def test_one_listener_agrees_with_the_majority_of_the_rest():
-    found = one_against_rest(votes(4000, 10), "three")
+    found = one_against_rest(votes(4000, 10), THREE)
     rest = majority(9)
     assert found.accuracy == pytest.approx(CHANCE * rest + (1 - CHANCE) * (1 - rest), abs=0.01)
     assert found.num_tracks == 4000
@@ -61,9 +62,9 @@ def test_one_listener_agrees_with_the_majority_of_the_rest():
 def test_listeners_of_one_mind_agree_always():
     unanimous = votes(50, 6, chance=1.0)
     for found in (
-        split_halves(unanimous, "three", np.random.default_rng(0), 5),
-        resample_listeners(unanimous, "three", np.random.default_rng(0), 5),
-        one_against_rest(unanimous, "three"),
+        split_halves(unanimous, THREE, np.random.default_rng(0), 5),
+        resample_listeners(unanimous, THREE, np.random.default_rng(0), 5),
+        one_against_rest(unanimous, THREE),
     ):
         assert found.accuracy == found.macro_f1 == 1
 
@@ -76,8 +77,8 @@ def test_songs_with_one_listener_and_listeners_without_a_choice_are_left_out():
         choices=np.concatenate([single.choices, single.choices[:1], single.choices[:1],
                                 np.zeros((1, len(EMOTIONS)), dtype=np.int64)]),
     )  # fmt: skip
-    assert split_halves(mixed, "three", np.random.default_rng(0), 5).num_tracks == 1
-    found = one_against_rest(mixed, "three")
+    assert split_halves(mixed, THREE, np.random.default_rng(0), 5).num_tracks == 1
+    found = one_against_rest(mixed, THREE)
     assert found.num_tracks == 1 and found.accuracy == 1
 
 
@@ -85,7 +86,7 @@ def test_a_listener_between_two_moods_counts_half_for_each():
     choices = np.zeros((3, len(EMOTIONS)), dtype=np.int64)
     choices[:2, EMOTIONS.index("calmness")] = 1
     choices[2, [EMOTIONS.index("calmness"), EMOTIONS.index("power")]] = 1
-    found = one_against_rest(Votes(names=("a",), songs=np.zeros(3, int), choices=choices), "three")
+    found = one_against_rest(Votes(names=("a",), songs=np.zeros(3, int), choices=choices), THREE)
     # The first two are of the mood of the rest (calm ahead of power), the third by half.
     assert found.accuracy == pytest.approx(2.5 / 3)
 
@@ -120,11 +121,11 @@ def test_the_published_values_come_out_within_sampling_error():
     with (EMOTIFY / "folds.csv").open() as file:
         rows = list(csv.DictReader(file))
     listeners = read_votes(EMOTIFY).of([row["file"] for row in rows])
-    halves = split_halves(listeners, "three", np.random.default_rng(0), 100)
+    halves = split_halves(listeners, THREE, np.random.default_rng(0), 100)
     assert halves.accuracy == pytest.approx(0.706, abs=0.006)
     assert halves.macro_f1 == pytest.approx(0.687, abs=0.006)
     assert halves.correlation == pytest.approx((0.74, 0.59, 0.70), abs=0.012)
-    bound = resample_listeners(listeners, "three", np.random.default_rng(0), 100)
+    bound = resample_listeners(listeners, THREE, np.random.default_rng(0), 100)
     assert bound.accuracy == pytest.approx(0.851, abs=0.008)
     assert bound.macro_f1 == pytest.approx(0.842, abs=0.008)
 

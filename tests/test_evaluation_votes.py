@@ -11,6 +11,7 @@ from melodai.evaluation.votes import (
     read_votes,
     tied_moods,
 )
+from melodai.labels import FIVE, THREE
 
 HEADER = (
     "track id, genre, amazement, solemnity, tenderness, nostalgia, calmness, power,"
@@ -66,10 +67,10 @@ def test_data_without_votes_say_so(tmp_path):
 
 
 def test_the_mood_is_the_one_with_the_highest_mean_rate():
-    means, sums = mood_scores(rates(calmness=0.6, power=0.4, sadness=0.7), "three")
+    means, sums = mood_scores(rates(calmness=0.6, power=0.4, sadness=0.7), THREE)
     assert means == pytest.approx(np.array([[0.2, 0.3, 0.7 / 3]]))
     assert hard_labels(means, sums).tolist() == [1]
-    five, five_sums = mood_scores(rates(calmness=0.6, power=0.7, sadness=0.7), "five")
+    five, five_sums = mood_scores(rates(calmness=0.6, power=0.7, sadness=0.7), FIVE)
     assert five == pytest.approx(np.array([[0, 0.7, 0.6, 0, 0.35]]))
     assert hard_labels(five, five_sums).tolist() == [1]
 
@@ -77,8 +78,8 @@ def test_the_mood_is_the_one_with_the_highest_mean_rate():
 def test_of_equal_means_the_higher_sum_decides_and_then_nothing_does():
     # Mean 0.5 both; the emotional mood has three emotions and so the higher sum.
     means, sums = mood_scores(
-        rates(calmness=0.5, solemnity=0.5, tenderness=0.5, nostalgia=0.5, sadness=0.5), "three"
+        rates(calmness=0.5, solemnity=0.5, tenderness=0.5, nostalgia=0.5, sadness=0.5), THREE
     )
     assert hard_labels(means, sums).tolist() == [2]
-    means, sums = mood_scores(rates(calmness=1.0, power=1.0), "three")
+    means, sums = mood_scores(rates(calmness=1.0, power=1.0), THREE)
     assert tied_moods(means, sums).tolist() == [[True, True, False]]

@@ -39,7 +39,7 @@ def corpus(library):
 def test_every_step_changes_something_and_keeps_what_came_before():
     configs = [config_of(step, {}) for step in range(len(STEPS))]
     assert len({config.hash() for config in configs}) == len(STEPS)
-    assert [c.data.taxonomy for c in configs] == ["five"] * 3 + ["three"] * 5
+    assert [c.data.moods for c in configs] == ["five"] * 3 + ["three"] * 5
     assert [c.augment.augment for c in configs] == [False] * 2 + [True] * 6
     assert [c.model.arch for c in configs][:7] == ["advanced"] * 5 + ["residual"] * 2
 
@@ -108,7 +108,7 @@ def test_rows_of_other_settings_are_not_mixed(library, tmp_path):
 def test_the_journey_is_gone_on_with_and_written_as_table_and_figure(
     library, tmp_path, monkeypatch
 ):
-    small = {"taxonomy": "three", "arch": "residual"}
+    small = {"moods": "three", "arch": "residual"}
     steps = [
         replace(step, changes={**step.changes, **small}) for step in (STEPS[3], STEPS[5], STEPS[7])
     ]

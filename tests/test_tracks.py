@@ -16,6 +16,7 @@ from melodai.data.corpus import check_enough, join, prepare
 from melodai.data.emotify import EMOTIONS, GENRES, Votes, label_of
 from melodai.data.library import read_library
 from melodai.errors import DataError, DependencyError, MelodaiError, SettingError
+from melodai.labels import FIVE, THREE
 from tests.conftest import noise, sine, write_audio
 
 EMOTIFY = Path(__file__).resolve().parents[2] / "shared" / "data" / "emotify"
@@ -66,21 +67,36 @@ def test_five_moods_merge_to_three(tmp_path):
     assert three == dict(
         party="energetic", Drive="peaceful", calm="peaceful", romantic="emotional", sad="emotional"
     )
-    five = read(tmp_path, taxonomy="five")
+    five = read(tmp_path, moods="five")
     assert sorted(track.mood for track in five.tracks) == sorted(mood.lower() for mood in moods)
 
 
-def test_an_unknown_mood_folder_is_an_error_that_says_what_is_allowed(tmp_path):
+def test_moods_are_the_labels_of_the_data_in_any_language(tmp_path):
+    for mood in ("切ない", "Happy", "happy ", "غضب", "🔥 party"):
+        touch(tmp_path / mood / "a.mp3")
+    library = read(tmp_path)
+    assert library.moods == ("Happy", "غضب", "切ない", "🔥 party")
+    assert moods_by_name(library)["happy /a.mp3"] == "Happy"
+
+
+def test_named_moods_give_the_order_and_leave_the_others_out(tmp_path):
+    for mood in ("chill", "angry", "Happy", "odd"):
+        touch(tmp_path / mood / "a.mp3")
+    library = read(tmp_path, moods="happy,angry, chill")
+    assert library.moods == ("happy", "angry", "chill")
+    assert moods_by_name(library)["Happy/a.mp3"] == "happy"
+    assert library.warnings == ("1 songs of other moods are left out: 'odd'",)
+    with pytest.raises(DataError, match="not among the moods groovy, calm"):
+        read(tmp_path, moods="groovy,calm")
+
+
+def test_a_folder_that_is_none_of_a_named_set_is_an_error(tmp_path):
     touch(tmp_path / "peaceful" / "a.mp3")
     touch(tmp_path / "groovy" / "a.mp3")
-    with pytest.raises(DataError, match=r"'groovy'.*energetic, peaceful, emotional, party, drive"):
-        read(tmp_path)
-
-
-def test_three_moods_cannot_be_read_as_five(tmp_path):
-    touch(tmp_path / "energetic" / "a.mp3")
-    with pytest.raises(DataError, match="--taxonomy three"):
-        read(tmp_path, taxonomy="five")
+    with pytest.raises(DataError, match=r"'groovy': not among the moods energetic, peaceful"):
+        read(tmp_path, moods="three")
+    with pytest.raises(DataError, match="leave --moods out"):
+        read(tmp_path, moods="five")
 
 
 def test_other_files_are_ignored_and_counted(tmp_path):
@@ -129,7 +145,7 @@ def test_a_manifest_gives_all_it_knows(tmp_path):
         "sub/a.mp3,Energetic,Ann,Alb,One,2,train\n"
         f"{tmp_path}/b.mp3,sad,,,,0,VAL\n",
     )
-    first, second = read(path).tracks
+    first, second = read(path, moods="three").tracks
     assert first.path == tmp_path / "sub" / "a.mp3"
     assert (first.name, first.mood) == ("sub/a.mp3", "energetic")
     assert (first.artist, first.album, first.title) == ("Ann", "Alb", "One")
@@ -148,7 +164,7 @@ def test_manifests_of_any_spreadsheet_are_read(tmp_path, delimiter, encoding, ne
     else:
         lines[3][1] = "b, c; d.mp3"
     text = newline.join(delimiter.join(line) for line in lines) + newline
-    assert moods_by_name(read(manifest(tmp_path, text, encoding))) == {
+    assert moods_by_name(read(manifest(tmp_path, text, encoding), moods="three")) == {
         "ä.mp3": "peaceful",
         "b, c; d.mp3": "emotional",
     }
@@ -156,11 +172,11 @@ def test_manifests_of_any_spreadsheet_are_read(tmp_path, delimiter, encoding, ne
 
 def test_wrong_rows_are_named_by_their_number(tmp_path):
     path = manifest(
-        tmp_path, "file,mood,fold\na.mp3,calm,0\nb.mp3,groovy,0\n,calm,0\nc.mp3,,0\nd,sad,x\n"
+        tmp_path, "file,mood,fold\na.mp3,calm,0\nb.mp3,groovy,y\n,calm,0\nc.mp3,,0\nd,sad,x\n"
     )
     with pytest.raises(DataError) as caught:
         read(path)
-    for part in ("row 3: unknown mood 'groovy'", "row 4: no file", "row 5: no mood", "row 6: fold"):
+    for part in ("row 3: fold 'y'", "row 4: no file", "row 5: no mood", "row 6: fold"):
         assert part in str(caught.value)
 
 
@@ -209,7 +225,17 @@ def test_soft_labels_become_shares_and_the_largest_is_the_mood(tmp_path):
 def test_soft_labels_of_five_moods_merge_by_their_sum(tmp_path):
     path = manifest(tmp_path, "file,party,drive,calm,romantic,sad\na.mp3,1,2,3,0,4\n")
     assert read(path).tracks[0].scores == (0.1, 0.5, 0.4)
-    assert read(path, taxonomy="five").tracks[0].mood == "sad"
+    assert read(path, moods="five").tracks[0].mood == "sad"
+
+
+def test_soft_labels_may_be_of_any_moods(tmp_path):
+    path = manifest(
+        tmp_path, "file,mood,Happy,sleepy,bpm\na.mp3,sleepy,1,3,120\nb.mp3,happy,1,1,99\n"
+    )
+    library = read(path, soft_labels=True)
+    assert library.moods == ("happy", "sleepy")
+    assert [track.scores for track in library.tracks] == [(0.25, 0.75), (0.5, 0.5)]
+    assert library.warnings == ("columns that are not used: bpm",)
 
 
 @pytest.mark.parametrize("values", ["1,x,0", "-1,1,1", "0,0,0", "nan,1,1", "1,,0"])
@@ -270,14 +296,14 @@ def test_votes_become_moods_as_published(tmp_path):
 
 def test_equal_scores_go_to_the_higher_sum_of_rates():
     def votes(**counts):
-        zero = {name: 0 for moods in EMOTIONS["three"].values() for name in moods}
+        zero = {name: 0 for moods in EMOTIONS.values() for name in moods}
         return Votes(6, zero | counts)
 
     # One third each: energetic and peaceful from two emotions, emotional from three.
     tie = votes(power=4, calmness=4, tenderness=2, nostalgia=2, sadness=2)
-    assert label_of(tie, "three")[0] == "emotional"
-    assert label_of(votes(sadness=4, nostalgia=2, power=3), "five")[0] == "sad"
-    assert label_of(votes(), "three") is None
+    assert label_of(tie, THREE)[0] == "emotional"
+    assert label_of(votes(sadness=4, nostalgia=2, power=3), FIVE)[0] == "sad"
+    assert label_of(votes(), THREE) is None
 
 
 def test_songs_outside_of_the_folds_are_left_out_with_a_warning(tmp_path):
@@ -319,7 +345,7 @@ def test_all_published_songs_have_the_published_moods_and_folds():
     importlib.util.find_spec(demo.PACKAGE) is None, reason="the demo clips are not installed"
 )
 def test_the_demo_clips_have_the_moods_of_their_folders():
-    five, three = read(None, taxonomy="five"), read(None)
+    five, three = read(None, moods="five"), read(None)
     assert len(five.tracks) == len(three.tracks) == 28
     pairs = {(track.name.split("/")[0], track.mood) for track in five.tracks}
     assert pairs == {

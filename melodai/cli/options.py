@@ -61,6 +61,7 @@ def _fields(section: type) -> list[tuple[dataclasses.Field, Any]]:
 def _parameter(field: dataclasses.Field, hint: Any, panel: str | None) -> inspect.Parameter:
     kind = _plain_type(hint)
     flag = "--" + field.name.replace("_", "-")
+    older = [f"--{field.metadata['formerly']}"] if field.metadata["formerly"] else []
     extra: dict[str, Any] = {}
     if kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
@@ -69,7 +70,7 @@ def _parameter(field: dataclasses.Field, hint: Any, panel: str | None) -> inspec
     if _accepts_full(hint):
         extra |= {"parser": number_or_full, "metavar": "SECONDS|full"}
     option = typer.Option(
-        None, flag, help=_help(field), show_default=False, rich_help_panel=panel, **extra
+        None, flag, *older, help=_help(field), show_default=False, rich_help_panel=panel, **extra
     )
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None

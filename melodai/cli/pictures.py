@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from melodai.cli.study import MOODS
 from melodai.config import DataConfig, FrontEndConfig
 from melodai.pictures import IMAGE_SIZE, NUM_COPIES, NUM_SEGMENTS
 
@@ -20,7 +21,7 @@ def generate_segments(
     copies: int = typer.Option(NUM_COPIES, min=0, help="Augmented copies of each segment."),
     size: int = typer.Option(IMAGE_SIZE, min=32, max=2048, help="Height and width in pixels."),
     seed: int = typer.Option(0, min=0, help="Seed of the augmentation."),
-    taxonomy: str = typer.Option(DataConfig.taxonomy, help="Set of moods."),
+    moods: str = MOODS,
     cache_dir: Path | None = CACHE,
 ) -> None:
     """Draw segments of songs, and augmented copies of them, as spectrogram pictures per mood."""
@@ -30,7 +31,7 @@ def generate_segments(
     from melodai.presets import preset
 
     config = DataConfig(
-        data=data, taxonomy=taxonomy, segment_seconds=segment_seconds, cache_dir=cache_dir
+        data=data, moods=moods, segment_seconds=segment_seconds, cache_dir=cache_dir
     )
     with counting("drawing songs") as on_progress:
         done = generate_pictures(

@@ -7,14 +7,16 @@ import typer
 from melodai.config import DataConfig
 
 DATA = typer.Argument(None, help="A folder per mood, a CSV manifest, Emotify; or the demo clips.")
-TAXONOMY = typer.Option(DataConfig.taxonomy, metavar="[three|five]", help="Set of moods.")
+MOODS = typer.Option(
+    DataConfig.moods, "--moods", "--taxonomy", help="Moods in their order, or a set, or auto."
+)
 CACHE = typer.Option(None, help="Folder of the decoded songs.")
 JSON = typer.Option(None, help="Write everything here.")
 
 
 def ceiling(
     data: Path = typer.Argument(..., help="Songs with listeners' votes (Emotify), or any others."),
-    taxonomy: str = TAXONOMY,
+    moods: str = MOODS,
     repetitions: int = typer.Option(400, min=1, help="Random halves and resamples."),
     seed: int = typer.Option(0, min=0, help="Seed of these."),
     json: Path | None = JSON,
@@ -22,7 +24,7 @@ def ceiling(
     """How far listeners agree with each other, and what is reached without listening."""
     from melodai.evaluation.commands import run_ceiling
 
-    found = run_ceiling(data, taxonomy=taxonomy, num_repetitions=repetitions, seed=seed, json=json)
+    found = run_ceiling(data, moods=moods, num_repetitions=repetitions, seed=seed, json=json)
     rows = {
         "one half of a song's listeners against the other": found.halves,
         "labels of resampled listeners (no model can be above)": found.resampled,
@@ -38,7 +40,7 @@ def ceiling(
 
 def audit(
     data: Path | None = DATA,
-    taxonomy: str = TAXONOMY,
+    moods: str = MOODS,
     split: Path | None = typer.Option(
         None, help="The split.csv of a run, whose parts are looked at instead of the data's folds."
     ),
@@ -54,7 +56,7 @@ def audit(
 
     with counting("listening") as on_progress:
         found = run_audit(
-            data, taxonomy=taxonomy, split=split, cache_dir=cache_dir, json=json,
+            data, moods=moods, split=split, cache_dir=cache_dir, json=json,
             on_progress=on_progress,
         )  # fmt: skip
     typer.echo(
@@ -77,7 +79,7 @@ def audit(
 def sound(
     data: Path | None = DATA,
     out: Path = typer.Option(Path("sound"), help="Folder of the figures and tables."),
-    taxonomy: str = TAXONOMY,
+    moods: str = MOODS,
     cache_dir: Path | None = CACHE,
     workers: int = typer.Option(1, min=1, help="Processes that compute features."),
     seed: int = typer.Option(0, min=0, help="Seed of the permutations and intervals."),
@@ -88,7 +90,7 @@ def sound(
 
     with counting("measuring") as on_progress:
         found = run_sound_study(
-            data, out, taxonomy=taxonomy, cache_dir=cache_dir, num_workers=workers, seed=seed,
+            data, out, moods=moods, cache_dir=cache_dir, num_workers=workers, seed=seed,
             on_progress=on_progress,
         )  # fmt: skip
     typer.echo("Separation: share of the acoustic variance that the mood explains, beyond chance")

@@ -24,7 +24,7 @@ melodai-train --arch residual   [dim]# a first look at generated demo clips[/dim
 
 melodai-train --arch residual --data my-music   [dim]# my-music/<mood>/*.mp3[/dim]
 
-melodai-train --data songs.csv --taxonomy five --segment-seconds 30 --fold 1
+melodai-train --data songs.csv --moods five --segment-seconds 30 --fold 1
 
 melodai-train --resume runs/20250131-120000-residual
 

@@ -21,7 +21,7 @@ from melodai.errors import CheckpointError, MelodaiError, SettingError
 from melodai.evaluation.predictions import FILE_NAME, Predictions
 from melodai.evaluation.run import EVALUATION
 from melodai.inference import EVALUATED_IN, infer_songs
-from melodai.labels import moods_of
+from melodai.labels import THREE
 from melodai.models.registry import AUTO, UNTRAINED, architectures, find_architecture, mode_of
 from melodai.training.monitor import Monitor
 from melodai.training.run import build_for
@@ -137,7 +137,7 @@ def compare_models(
             monitor.message(f"[{number}/{len(entries)}] {entry.name}: taken from {own.run.out}")
         else:
             try:
-                build_for(own, entry.arch, moods_of(own.data.taxonomy))
+                build_for(own, entry.arch, THREE)  # its weights are there, with any moods
             except MelodaiError as error:
                 monitor.warning(f"{entry.name} is left out: {error}")
                 unavailable.append((entry, str(error)))

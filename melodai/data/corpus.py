@@ -17,6 +17,7 @@ from melodai.errors import DataError
 
 # The "sample rate" of networks that look at pictures is their number of pixels in a row.
 LOWEST_RATE_OF_SOUND = 4000
+MIN_MOODS = 2
 MIN_SONGS = 2
 MIN_ARTISTS = 2
 
@@ -71,6 +72,11 @@ def prepare(
             cannot be used. Also what `read_library` and `build_cache` raise.
     """
     library = read_library(config)
+    if len(library.moods) < MIN_MOODS:
+        raise DataError(
+            f"{library.root}: the only mood is {listing(library.moods)}; at least two are needed, "
+            "each in a folder of its own or in the column mood"
+        )
     _check_kind(library, sample_rate)
     paths = [track.path for track in library.tracks]
     here: dict[str, Any] = {
@@ -156,8 +162,8 @@ def check_enough(corpus: Corpus) -> None:
         if len(tracks) < MIN_SONGS:
             raise DataError(
                 f"{corpus.root}: the mood {mood} has {len(tracks)} songs that can be used; at "
-                f"least {MIN_SONGS} are needed to learn and test it. Add songs"
-                + (", or use --taxonomy three" if len(corpus.moods) > 3 else "")
+                f"least {MIN_SONGS} are needed to learn and test it. Add songs, "
+                "or name the moods to learn with --moods"
             )
         if len(set(artist_groups([track.artist for track in tracks]))) < MIN_ARTISTS:
             raise DataError(

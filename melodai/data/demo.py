@@ -9,7 +9,7 @@ from pathlib import Path
 
 from melodai.data.tracks import Library, Track, is_audio_name, relative_name
 from melodai.errors import DependencyError
-from melodai.labels import moods_of, to_taxonomy
+from melodai.labels import FIVE
 
 PACKAGE = "immich_memories_music"
 MOODS = {
@@ -21,7 +21,7 @@ MOODS = {
 }
 
 
-def read_demo(taxonomy: str) -> Library:
+def read_demo() -> Library:
     """The clips of the installed package.
 
     Raises:
@@ -29,7 +29,7 @@ def read_demo(taxonomy: str) -> Library:
     """
     root = _folder()
     tracks = [
-        Track(path=path, mood=to_taxonomy(mood, taxonomy), name=relative_name(path, root))
+        Track(path=path, mood=mood, name=relative_name(path, root))
         for folder, mood in MOODS.items()
         for path in sorted((root / folder).glob("*"))
         if is_audio_name(path)
@@ -37,7 +37,7 @@ def read_demo(taxonomy: str) -> Library:
     return Library(
         name="demo",
         root=root,
-        moods=moods_of(taxonomy),
+        moods=FIVE,
         tracks=tuple(sorted(tracks, key=lambda track: track.name)),
         warnings=(
             "The demo clips are generated music; clips made from one prompt sound alike and may "

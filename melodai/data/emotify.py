@@ -6,31 +6,28 @@ the votes of each listener on nine emotions; `folds.csv`, where there is one, ad
 folds. Songs that are missing, of the 400, are simply not there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from melodai.data.manifest import read_table
 from melodai.data.tracks import Library, Track, listing, relative_name
 from melodai.errors import DataError
-from melodai.labels import moods_of
+from melodai.labels import FIVE, THREE, mood_of
 
 GENRES = ("classical", "rock", "electronic", "pop")  # 100 tracks each, in this order
 SONGS_PER_GENRE = 100
 
 # A mood's score is the mean share of listeners who chose its emotions.
 EMOTIONS = {
-    "three": {
-        "energetic": ("joyful_activation", "power"),
-        "peaceful": ("calmness", "solemnity"),
-        "emotional": ("tenderness", "nostalgia", "sadness"),
-    },
-    "five": {
-        "party": ("joyful_activation",),
-        "drive": ("power",),
-        "calm": ("calmness",),
-        "romantic": ("tenderness",),
-        "sad": ("sadness", "nostalgia"),
-    },
+    "energetic": ("joyful_activation", "power"),
+    "peaceful": ("calmness", "solemnity"),
+    "emotional": ("tenderness", "nostalgia", "sadness"),
+    "party": ("joyful_activation",),
+    "drive": ("power",),
+    "calm": ("calmness",),
+    "romantic": ("tenderness",),
+    "sad": ("sadness", "nostalgia"),
 }
 TIE = 1e-9
 
@@ -48,14 +45,16 @@ def is_emotify(root: Path) -> bool:
     return (root / "emotifymusic").is_dir() and (root / "data.csv").is_file()
 
 
-def read_emotify(root: Path, taxonomy: str) -> Library:
+def read_emotify(root: Path, wanted: Sequence[str] | None) -> Library:
     """Reads the songs that are there, with hard and soft labels from the votes.
 
+    The votes say which of three moods a song has; which of five, if none of the three is wanted.
     Without `folds.csv` the artists come from the files' tags, later.
 
     Raises:
         DataError: a table lacks columns, or no song is there.
     """
+    moods = FIVE if wanted and not any(mood_of(mood, wanted) for mood in THREE) else THREE
     votes = read_votes(root / "data.csv")
     folds = _read_folds(root / "folds.csv") if (root / "folds.csv").is_file() else None
     tracks, warnings, unlisted, unlabelled = [], [], [], []
@@ -64,7 +63,7 @@ def read_emotify(root: Path, taxonomy: str) -> Library:
         if not path.is_file():
             continue
         name = relative_name(path, root)
-        label = label_of(of_song, taxonomy)
+        label = label_of(of_song, moods)
         row = {} if folds is None else folds.get(number)
         if row is None or label is None:
             (unlisted if row is None else unlabelled).append(name)
@@ -92,7 +91,7 @@ def read_emotify(root: Path, taxonomy: str) -> Library:
     return Library(
         name="emotify",
         root=root,
-        moods=moods_of(taxonomy),
+        moods=moods,
         tracks=tuple(tracks),
         warnings=tuple(warnings),
     )
@@ -107,9 +106,7 @@ def song_path(root: Path, number: int) -> Path:
 def read_votes(path: Path) -> dict[int, Votes]:
     """Votes by track number, from the published table of a row a listener and song."""
     columns, rows = read_table(path)
-    emotions = sorted(
-        {name for moods in EMOTIONS.values() for names in moods.values() for name in names}
-    )
+    emotions = sorted({name for names in EMOTIONS.values() for name in names})
     if missing := [name for name in ("track id", *emotions) if name not in columns]:
         raise DataError(f"{path}: not the published table, it lacks {', '.join(missing)}")
     votes: dict[int, Votes] = {}
@@ -127,15 +124,15 @@ def read_votes(path: Path) -> dict[int, Votes]:
     return votes
 
 
-def label_of(votes: Votes, taxonomy: str) -> tuple[str, tuple[float, ...]] | None:
+def label_of(votes: Votes, moods: Sequence[str]) -> tuple[str, tuple[float, ...]] | None:
     """Hard label and soft label; None if nobody chose an emotion of any mood.
 
     The mood with the highest score wins, of equal ones that with the higher sum of rates. The soft
     label is the scores divided by their sum.
     """
     rates = {
-        mood: [votes.counts[name] / votes.num_listeners for name in names]
-        for mood, names in EMOTIONS[taxonomy].items()
+        mood: [votes.counts[name] / votes.num_listeners for name in EMOTIONS[mood]]
+        for mood in moods
     }
     scores = {mood: sum(values) / len(values) for mood, values in rates.items()}
     total = sum(scores.values())
@@ -144,7 +141,7 @@ def label_of(votes: Votes, taxonomy: str) -> tuple[str, tuple[float, ...]] | Non
     best = max(scores.values())
     leaders = [mood for mood, score in scores.items() if score >= best - TIE]
     mood = max(leaders, key=lambda mood: sum(rates[mood]))
-    return mood, tuple(scores[name] / total for name in moods_of(taxonomy))
+    return mood, tuple(score / total for score in scores.values())
 
 
 def _read_folds(path: Path) -> dict[int, dict[str, str]]:

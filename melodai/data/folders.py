@@ -3,20 +3,19 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from melodai.data.tracks import Library, Track, is_audio_name, listing, relative_name
+from melodai.data.tracks import Library, Track, is_audio_name, relative_name
 from melodai.errors import DataError
-from melodai.labels import TAXONOMIES, moods_of, to_taxonomy
+from melodai.labels import distinct
 
 
 def read_folders(
     root: Path,
-    taxonomy: str,
     *,
     is_wanted: Callable[[Path], bool] = is_audio_name,
     kind: str = "audio",
     beside: str | None = None,
 ) -> Library:
-    """Reads the songs below each folder that is named after a mood, in whatever case.
+    """Reads the songs below each folder; the folder's name is their mood.
 
     Other files are ignored and counted.
 
@@ -26,9 +25,9 @@ def read_folders(
         beside: a file that belongs to the folder and is not counted.
 
     Raises:
-        DataError: a folder of songs is not named after a mood, or there are no songs.
+        DataError: there are no songs.
     """
-    tracks, unknown, num_ignored = [], [], 0
+    tracks, num_ignored = [], 0
     for folder in sorted(root.iterdir()):
         if folder.name.startswith(".") or not folder.is_dir():
             num_ignored += not folder.name.startswith(".") and folder.name != beside
@@ -37,33 +36,18 @@ def read_folders(
         files = sorted(path for path in folder.rglob("*") if not path.is_dir())
         songs = [path for path in files if is_wanted(path)]
         num_ignored += len(files) - len(songs)
-        mood = to_taxonomy(folder.name, taxonomy)
-        if mood is None and songs:
-            unknown.append(folder.name)
-        elif mood is not None:
-            tracks += [
-                Track(path=path, mood=mood, name=relative_name(path, root)) for path in songs
-            ]
-    moods = moods_of(taxonomy)
-    if unknown:
-        raise DataError(f"{root}: {unknown_moods(unknown, taxonomy)}")
+        tracks += [
+            Track(path=path, mood=folder.name, name=relative_name(path, root)) for path in songs
+        ]
     if not tracks:
         raise DataError(
-            f"{root}: no songs found. It should hold a folder per mood "
-            f"({', '.join(moods)}) with {kind} files, or be a CSV file, or the Emotify layout"
+            f"{root}: no songs found. It should hold a folder per mood (such as happy, angry, calm)"
+            f" with {kind} files, or be a CSV file, or the Emotify layout"
         )
-    warnings = (f"{num_ignored} files that are not {kind} were ignored",) if num_ignored else ()
-    name = root.resolve().name
-    return Library(name=name, root=root, moods=moods, tracks=tuple(tracks), warnings=warnings)
-
-
-def unknown_moods(names: list[str], taxonomy: str) -> str:
-    """The sentence that says which moods are unknown and what is allowed."""
-    allowed = list(moods_of(taxonomy))
-    if taxonomy == "three":
-        allowed += TAXONOMIES["five"]
-    elif all(to_taxonomy(name, "three") for name in names):
-        return f"{listing(names)}: these are moods of --taxonomy three, not of --taxonomy five"
-    return (
-        f"unknown mood {listing(repr(name) for name in names)}; the moods are {', '.join(allowed)}"
+    return Library(
+        name=root.resolve().name,
+        root=root,
+        moods=distinct(track.mood for track in tracks),
+        tracks=tuple(tracks),
+        warnings=(f"{num_ignored} files that are not {kind} were ignored",) if num_ignored else (),
     )

@@ -1,4 +1,7 @@
-"""Finds out what kind of data a path is, and reads it."""
+"""Finds out what kind of data a path is, reads it, and finds its moods."""
+
+import dataclasses
+from pathlib import Path
 
 from melodai.config import DataConfig
 from melodai.data.demo import read_demo
@@ -6,8 +9,9 @@ from melodai.data.emotify import is_emotify, read_emotify
 from melodai.data.folders import read_folders
 from melodai.data.manifest import read_manifest
 from melodai.data.picture_folders import holds_pictures, read_pictures
-from melodai.data.tracks import Library
+from melodai.data.tracks import Library, Track, listing
 from melodai.errors import DataError, SettingError
+from melodai.labels import SETS, distinct, mood_of, moods_for, parse_moods
 
 
 def read_library(config: DataConfig) -> Library:
@@ -18,7 +22,10 @@ def read_library(config: DataConfig) -> Library:
         SettingError: soft labels are asked for and the data has none.
         DependencyError: the demo clips are asked for and not installed.
     """
-    library = _read(config)
+    wanted = parse_moods(config.moods)
+    library = _read(config.data, wanted)
+    moods = wanted or moods_for(library.moods)
+    library = with_moods(library, moods, leaves_out=config.moods not in SETS)
     if config.soft_labels and (num := sum(track.scores is None for track in library.tracks)):
         raise SettingError(
             f"--soft-labels: {num} of the {len(library.tracks)} songs of {library.name} have none. "
@@ -27,18 +34,58 @@ def read_library(config: DataConfig) -> Library:
     return library
 
 
-def _read(config: DataConfig) -> Library:
-    if config.data is None:
-        return read_demo(config.taxonomy)
-    root = config.data.expanduser()
+def _read(data: Path | None, wanted: tuple[str, ...] | None) -> Library:
+    """The songs with the labels that the data has."""
+    if data is None:
+        return read_demo()
+    root = data.expanduser()
     if root.is_file():
         if root.suffix.casefold() not in {".csv", ".tsv", ".txt"}:
             raise DataError(f"{root} is neither a folder nor a CSV file")
-        return read_manifest(root, config.taxonomy)
+        return read_manifest(root, wanted)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder or file")
     if is_emotify(root):
-        return read_emotify(root, config.taxonomy)
-    if holds_pictures(root):
-        return read_pictures(root, config.taxonomy)
-    return read_folders(root, config.taxonomy)
+        return read_emotify(root, wanted)
+    return read_pictures(root) if holds_pictures(root) else read_folders(root)
+
+
+def with_moods(library: Library, moods: tuple[str, ...], *, leaves_out: bool = True) -> Library:
+    """The library with its labels read as these moods, shares of votes added up.
+
+    Songs of other moods are left out, with a warning, or are an error.
+
+    Raises:
+        DataError: songs of other moods are not to be left out, or there are no others.
+    """
+    tracks = [_with_mood(track, library.moods, moods) for track in library.tracks]
+    others = [old for old, new in zip(library.tracks, tracks, strict=True) if new is None]
+    warnings = list(library.warnings)
+    if others:
+        labels = listing(repr(label) for label in distinct(track.mood for track in others))
+        if not leaves_out or len(others) == len(tracks):
+            raise DataError(
+                f"{library.root}: {labels}: not among the moods {', '.join(moods)}, nor words for "
+                "them; leave --moods out to learn the labels as they are"
+            )
+        warnings.append(f"{len(others)} songs of other moods are left out: {labels}")
+    return dataclasses.replace(
+        library, moods=moods, tracks=tuple(track for track in tracks if track is not None),
+        warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def _with_mood(track: Track, labels: tuple[str, ...], moods: tuple[str, ...]) -> Track | None:
+    """The track in these moods; one without a mood has that with the largest share."""
+    scores = None
+    if track.scores is not None:
+        sums = dict.fromkeys(moods, 0.0)
+        for label, share in zip(labels, track.scores, strict=True):
+            if (mood := mood_of(label, moods)) is not None:
+                sums[mood] += share
+        if total := sum(sums.values()):
+            scores = tuple(value / total for value in sums.values())
+    mood = mood_of(track.mood, moods)
+    if not track.mood and scores is not None:
+        mood = moods[max(range(len(moods)), key=scores.__getitem__)]
+    return None if mood is None else dataclasses.replace(track, mood=mood, scores=scores)

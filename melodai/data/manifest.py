@@ -2,24 +2,25 @@
 
 Columns, in any order and case: `file` (relative to the CSV), `mood`, and where known `artist`,
 `album`, `title`, `genre`, `votes`, `fold` (a number), `split` (train, validation, test), and a soft
-label as one column for each mood of a taxonomy (`energetic`, `peaceful`, `emotional`, or the five).
+label as one column of shares for each mood.
 Where a song comes from (`licence`, `url`, `sha256`) may stand there too.
 """
 
 import csv
 import io
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from melodai.data.folders import unknown_moods
 from melodai.data.tracks import Library, Track, listing, relative_name
 from melodai.errors import DataError
-from melodai.labels import FIVE_TO_THREE, TAXONOMIES, moods_of, to_taxonomy
+from melodai.labels import SETS, distinct, mood_key
 
 _ALIASES = {"path": "file", "filename": "file", "part": "split", "num_votes": "votes"}
 _TEXTS = ("artist", "album", "title", "genre")
 _ORIGIN = ("licence", "license", "url", "sha256", "source_sha256")  # for people, not for training
+_KNOWN = {"file", "mood", "fold", "split", "votes", *_TEXTS, *_ORIGIN}
 _PARTS = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
@@ -31,16 +32,19 @@ class _RowError(Exception):
     """What is wrong with a row."""
 
 
-def read_manifest(path: Path, taxonomy: str) -> Library:
+def read_manifest(path: Path, wanted: Sequence[str] | None) -> Library:
     """Reads the songs a CSV file lists.
 
-    Comma, semicolon or tab; UTF-8 with or without a byte order mark.
+    Comma, semicolon or tab; UTF-8 with or without a byte order mark. A song without a mood has ""
+    in its place and shares of the moods.
 
     Raises:
         DataError: the file or some rows cannot be used; the message gives their numbers.
     """
     columns, rows = read_rows(path)
-    kinds = _score_columns(path, columns, taxonomy)
+    labels = distinct(row.get("mood", "") for _, row in rows)
+    kinds = _score_columns(path, columns, labels, wanted)
+    moods = distinct((*kinds.values(), *labels))
     if "file" not in columns or ("mood" not in columns and not kinds):
         raise DataError(
             f"{path}: the columns file and mood are needed (found: {', '.join(columns)})"
@@ -49,7 +53,7 @@ def read_manifest(path: Path, taxonomy: str) -> Library:
     problems, warnings = [], []
     for number, row in rows:
         try:
-            track = _track(row, path.parent, taxonomy, kinds)
+            track = _track(row, path.parent, kinds, len(moods))
             earlier = tracks.setdefault(track.path, track)
             if earlier is not track:
                 if replace(earlier, scores=None) != replace(track, scores=None):
@@ -65,14 +69,13 @@ def read_manifest(path: Path, taxonomy: str) -> Library:
         missing = [t.name for t in tracks.values() if getattr(t, name) is None]
         if 0 < len(missing) < len(tracks):
             raise DataError(f"{path}: some songs have a {name}, but not {listing(missing)}")
-    known = {"file", "mood", "fold", "split", "votes", *_TEXTS, *_ORIGIN}
-    known |= set(sum(TAXONOMIES.values(), ()))
+    known = {*_KNOWN, *kinds, *(mood_key(mood) for moods in SETS.values() for mood in moods)}
     if unused := [name for name in columns if name not in known]:
         warnings.append(f"columns that are not used: {', '.join(unused)}")
     return Library(
         name=path.stem,
         root=path.parent,
-        moods=moods_of(taxonomy),
+        moods=moods,
         tracks=tuple(tracks.values()),
         warnings=tuple(warnings),
     )
@@ -120,31 +123,37 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     return columns, rows
 
 
-def _score_columns(path: Path, columns: list[str], taxonomy: str) -> tuple[str, ...]:
-    """The soft-label columns to read: the moods of the taxonomy, or the five that merge to it."""
-    for moods in (moods_of(taxonomy), *([TAXONOMIES["five"]] if taxonomy == "three" else [])):
-        if missing := [mood for mood in moods if mood not in columns]:
-            if len(missing) < len(moods):
-                raise DataError(f"{path}: the soft labels lack a column {', '.join(missing)}")
-            continue
-        return tuple(moods)
-    return ()
+def _score_columns(
+    path: Path, columns: Sequence[str], labels: Sequence[str], wanted: Sequence[str] | None
+) -> dict[str, str]:
+    """The columns of the soft label and their moods.
+
+    Those that are wanted, else those of a known set, else of all labels; of the first that are all
+    there.
+    """
+    by_key = {mood_key(name): name for name in columns if name not in _KNOWN}
+    own = (*(wanted or ()), *labels)
+    lacking = None
+    for moods in ([wanted] if wanted in SETS.values() else []) + [*SETS.values(), distinct(own)]:
+        missing = [mood for mood in moods if mood_key(mood) not in by_key]
+        if moods and not missing:
+            return {by_key[mood_key(mood)]: mood for mood in moods}
+        if len(missing) < len(moods):
+            lacking = lacking or missing
+    if lacking:
+        raise DataError(f"{path}: the soft labels lack a column {', '.join(lacking)}")
+    return {}
 
 
-def _track(row: dict[str, str], root: Path, taxonomy: str, kinds: tuple[str, ...]) -> Track:
+def _track(row: dict[str, str], root: Path, kinds: Collection[str], num_moods: int) -> Track:
     if not row["file"]:
         raise _RowError("no file")
     path = root / row["file"]
     if "\\" in row["file"] and not path.exists():
         path = root / row["file"].replace("\\", "/")
-    scores = _scores(row, taxonomy, kinds)
-    mood = to_taxonomy(row.get("mood", ""), taxonomy)
-    if row.get("mood") and mood is None:
-        raise _RowError(unknown_moods([row["mood"]], taxonomy))
-    if mood is None:
-        if scores is None:
-            raise _RowError("no mood")
-        mood = moods_of(taxonomy)[max(range(len(scores)), key=scores.__getitem__)]
+    scores, mood = _scores(row, kinds, num_moods), row.get("mood", "")
+    if not mood and scores is None:
+        raise _RowError("no mood")
     part = row.get("split") or None
     if part and part.casefold() not in _PARTS:
         raise _RowError(f"split {part!r} is none of train, validation, test")
@@ -169,8 +178,10 @@ def _whole_number(row: dict[str, str], name: str) -> int | None:
     return int(text)
 
 
-def _scores(row: dict[str, str], taxonomy: str, kinds: tuple[str, ...]) -> tuple[float, ...] | None:
-    """Shares of the moods, those of the five merged by their sum."""
+def _scores(
+    row: dict[str, str], kinds: Collection[str], num_moods: int
+) -> tuple[float, ...] | None:
+    """Shares of the moods in these columns, and none of the others."""
     texts = [row.get(kind, "") for kind in kinds]
     if not any(texts):
         return None
@@ -180,7 +191,5 @@ def _scores(row: dict[str, str], taxonomy: str, kinds: tuple[str, ...]) -> tuple
         raise _RowError(f"soft label {listing(texts)}: a number for each is needed") from None
     if not all(math.isfinite(value) and value >= 0 for value in values) or sum(values) <= 0:
         raise _RowError(f"soft label {listing(texts)}: shares of 0 or more are needed")
-    merged = dict.fromkeys(moods_of(taxonomy), 0.0)
-    for kind, value in zip(kinds, values, strict=True):
-        merged[kind if kind in merged else FIVE_TO_THREE[kind]] += value
-    return tuple(value / sum(values) for value in merged.values())
+    shares = [value / sum(values) for value in values]
+    return (*shares, *[0.0] * (num_moods - len(shares)))

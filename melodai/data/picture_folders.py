@@ -23,19 +23,17 @@ def holds_pictures(root: Path) -> bool:
     return has_pictures
 
 
-def read_pictures(root: Path, taxonomy: str) -> Library:
-    """Reads the pictures below each folder that is named after a mood.
+def read_pictures(root: Path) -> Library:
+    """Reads the pictures below each folder; its name is their mood.
 
     Whose song a picture shows stands in `manifest.csv`, in the picture's text, or in its name.
     Pictures of a song whose artist is unknown have the song in the artist's place, so that they
     stay on one side of a split, and intervals are those of songs.
 
     Raises:
-        DataError: a folder of pictures is not named after a mood, or the manifest is damaged.
+        DataError: there are no pictures, or the manifest is damaged.
     """
-    library = read_folders(
-        root, taxonomy, is_wanted=is_picture_name, kind="picture", beside=MANIFEST
-    )
+    library = read_folders(root, is_wanted=is_picture_name, kind="picture", beside=MANIFEST)
     known = _read_manifest(root / MANIFEST)
     about = [known.get(track.name) or about_picture(track.path, track.mood)
              for track in library.tracks]  # fmt: skip

@@ -6,7 +6,7 @@ bootstrap of the listeners against the labels (an optimistic bound); one listene
 rest. Below them the shortcuts: the commonest mood, the genre, the artist's other songs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,10 @@ class Ceiling:
 
 
 def split_halves(
-    votes: Votes, taxonomy: str, random: np.random.Generator, num_repetitions: int = NUM_REPETITIONS
+    votes: Votes,
+    moods: Sequence[str],
+    random: np.random.Generator,
+    num_repetitions: int = NUM_REPETITIONS,
 ) -> Agreement:
     """One random half of each song's listeners against the other half.
 
@@ -72,11 +75,14 @@ def split_halves(
         first = rank < (counts // 2)[votes.songs]
         return votes.rates(first.astype(float)), votes.rates((~first).astype(float))
 
-    return _repeat(once, taxonomy, num_repetitions, counts > 1)
+    return _repeat(once, moods, num_repetitions, counts > 1)
 
 
 def resample_listeners(
-    votes: Votes, taxonomy: str, random: np.random.Generator, num_repetitions: int = NUM_REPETITIONS
+    votes: Votes,
+    moods: Sequence[str],
+    random: np.random.Generator,
+    num_repetitions: int = NUM_REPETITIONS,
 ) -> Agreement:
     """Labels of a bootstrap of each song's listeners against the labels of all of them."""
     counts = votes.num_listeners
@@ -89,10 +95,10 @@ def resample_listeners(
         picks = by_song[drawn + np.repeat(starts, counts)]
         return everyone, votes.rates(np.bincount(picks, minlength=len(by_song)).astype(float))
 
-    return _repeat(once, taxonomy, num_repetitions, counts > 0)
+    return _repeat(once, moods, num_repetitions, counts > 0)
 
 
-def one_against_rest(votes: Votes, taxonomy: str) -> Agreement:
+def one_against_rest(votes: Votes, moods: Sequence[str]) -> Agreement:
     """Each listener's own label against the label of the song's other listeners.
 
     Every song counts the same, whatever its number of listeners. A listener who chose none of the
@@ -100,11 +106,11 @@ def one_against_rest(votes: Votes, taxonomy: str) -> Agreement:
     equal parts. Exact, hence without spread.
     """
     counts = votes.num_listeners
-    own_means, own_sums = mood_scores(votes.choices.astype(float), taxonomy)
+    own_means, own_sums = mood_scores(votes.choices.astype(float), moods)
     sums = votes.rates() * counts[:, None]
     rest = (sums[votes.songs] - votes.choices) / np.maximum(counts[votes.songs] - 1, 1)[:, None]
     usable = (own_means.max(axis=1) > 0) & (counts[votes.songs] > 1)
-    truth = hard_labels(*mood_scores(rest[usable], taxonomy))
+    truth = hard_labels(*mood_scores(rest[usable], moods))
     said = tied_moods(own_means[usable], own_sums[usable]).astype(float)
     said /= said.sum(axis=1, keepdims=True)
     songs = votes.songs[usable]
@@ -164,14 +170,14 @@ def _commonest(labels: np.ndarray, num_moods: int, otherwise: int) -> int:
 
 def _repeat(
     once: Callable[[], tuple[np.ndarray, np.ndarray]],
-    taxonomy: str,
+    moods: Sequence[str],
     num_repetitions: int,
     songs: np.ndarray,
 ) -> Agreement:
     matrices, correlations = [], []
     for _ in range(num_repetitions):
         (one, one_sums), (other, other_sums) = (
-            mood_scores(rates[songs], taxonomy) for rates in once()
+            mood_scores(rates[songs], moods) for rates in once()
         )
         num_moods = one.shape[1]
         matrices.append(

@@ -42,7 +42,7 @@ OnProgress = Callable[[int, int], None]
 def run_ceiling(
     data: Path,
     *,
-    taxonomy: str = DataConfig.taxonomy,
+    moods: str = DataConfig.moods,
     num_repetitions: int = NUM_REPETITIONS,
     seed: int = 0,
     json: Path | None = None,
@@ -52,10 +52,9 @@ def run_ceiling(
     Raises:
         DataError: the data cannot be read.
     """
-    library = read_library(DataConfig(data=data, taxonomy=taxonomy))
+    library = read_library(DataConfig(data=data, moods=moods))
     ceiling = measure_ceiling(
         library,
-        taxonomy=taxonomy,
         random=np.random.default_rng(seed),
         num_repetitions=num_repetitions,
     )
@@ -67,7 +66,6 @@ def run_ceiling(
 def measure_ceiling(
     library: Library,
     *,
-    taxonomy: str,
     random: np.random.Generator,
     num_repetitions: int = NUM_REPETITIONS,
     scored: Collection[str] | None = None,
@@ -80,7 +78,7 @@ def measure_ceiling(
     tracks = library.tracks
     is_scored = np.array([scored is None or track.name in scored for track in tracks])
     votes = None
-    if has_votes(library.root):
+    if has_votes(library.root, library.moods):
         names = [track.name for track in tracks]
         votes = read_votes(library.root).of(
             [name for name, counts in zip(names, is_scored, strict=True) if counts]
@@ -94,9 +92,9 @@ def measure_ceiling(
         moods=library.moods,
         num_tracks=int(is_scored.sum()),
         num_votes=0 if votes is None else len(votes.songs),
-        halves=votes and split_halves(votes, taxonomy, random, num_repetitions),
-        resampled=votes and resample_listeners(votes, taxonomy, random, num_repetitions),
-        one_listener=votes and one_against_rest(votes, taxonomy),
+        halves=votes and split_halves(votes, library.moods, random, num_repetitions),
+        resampled=votes and resample_listeners(votes, library.moods, random, num_repetitions),
+        one_listener=votes and one_against_rest(votes, library.moods),
         shortcuts=shortcuts(
             np.array([library.moods.index(track.mood) for track in tracks]),
             len(library.moods),
@@ -111,7 +109,7 @@ def measure_ceiling(
 def run_audit(
     data: Path | None,
     *,
-    taxonomy: str = DataConfig.taxonomy,
+    moods: str = DataConfig.moods,
     split: Path | None = None,
     cache_dir: Path | None = None,
     num_decoders: int | None = None,
@@ -126,7 +124,7 @@ def run_audit(
     Raises:
         DataError: the data or the split cannot be read, or no song can be decoded.
     """
-    library = read_library(DataConfig(data=data, taxonomy=taxonomy))
+    library = read_library(DataConfig(data=data, moods=moods))
     songs = _decoded(library, cache_dir, num_decoders)
     entries = [entry for _, entry in songs]
     audit = audit_songs(
@@ -154,7 +152,7 @@ def run_sound_study(
     data: Path | None,
     out: Path,
     *,
-    taxonomy: str = DataConfig.taxonomy,
+    moods: str = DataConfig.moods,
     segment_seconds: float = DataConfig.segment_seconds,
     cache_dir: Path | None = None,
     num_workers: int = 1,
@@ -170,7 +168,7 @@ def run_sound_study(
     Raises:
         DataError: the data cannot be read.
     """
-    config = DataConfig(data=data, taxonomy=taxonomy, cache_dir=cache_dir)
+    config = DataConfig(data=data, moods=moods, cache_dir=cache_dir)
     corpus = prepare(config, FrontEndConfig.sample_rate)
     about = f"{corpus.name}, all songs, n = {len(corpus.tracks)}"
     labels = np.array(corpus.classes)

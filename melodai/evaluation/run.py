@@ -21,6 +21,7 @@ from melodai.evaluation.picture_songs import by_song
 from melodai.evaluation.predictions import FILE_NAME, Predictions, make_predictions
 from melodai.evaluation.summary import Evaluation, evaluate, write_json
 from melodai.inference import EVALUATED_IN, SongOutputs, infer_songs
+from melodai.labels import moods_text
 from melodai.models import MoodModel
 from melodai.models.heads import ProbeHead
 from melodai.probe import HELD_OUT
@@ -71,8 +72,11 @@ def evaluate_run(
         predictions = _tested(run, split, look, corpus, validation, provenance)
     else:
         other = prepare(
-            dataclasses.replace(own, data=data, soft_labels=False), model.sample_rate, on_progress
-        )
+            dataclasses.replace(
+                own, data=data, soft_labels=False, moods=moods_text(model.moods)
+            ),
+            model.sample_rate, on_progress,
+        )  # fmt: skip
         _warn_of_known_songs(other, corpus, (*split.train, *split.validation))
         predictions = look.at(other, range(len(other.tracks)), "all", provenance)
     random = np.random.default_rng(config.training.seed)

@@ -5,6 +5,7 @@ R. C. Veltkamp, Studying emotion induced by music through a crowdsourcing game, 
 Processing & Management, 2016.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from melodai.data.emotify import GENRES, SONGS_PER_GENRE, TIE, song_path
 from melodai.data.manifest import read_table
 from melodai.data.tracks import relative_name
 from melodai.errors import DataError
-from melodai.labels import moods_of
 
 VOTES_FILE = "data.csv"
 EMOTIONS = (
@@ -70,9 +70,9 @@ class Votes:
             return sums / total[:, None]
 
 
-def has_votes(root: Path) -> bool:
-    """Whether a data set brings single listeners' votes."""
-    return root.is_dir() and (root / VOTES_FILE).is_file()
+def has_votes(root: Path, moods: Collection[str] = ()) -> bool:
+    """Whether a data set brings single listeners' votes, which say these moods."""
+    return (root / VOTES_FILE).is_file() and EMOTIONS_OF.keys() >= set(moods)
 
 
 def read_votes(root: Path) -> Votes:
@@ -105,7 +105,7 @@ def read_votes(root: Path) -> Votes:
     )
 
 
-def mood_scores(rates: np.ndarray, taxonomy: str) -> tuple[np.ndarray, np.ndarray]:
+def mood_scores(rates: np.ndarray, moods: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Score of each mood: the mean rate of its emotions; and the sum, which decides ties.
 
     Args:
@@ -114,10 +114,7 @@ def mood_scores(rates: np.ndarray, taxonomy: str) -> tuple[np.ndarray, np.ndarra
     Returns:
         means and sums, (song, class) each.
     """
-    rows = [
-        [EMOTIONS.index(emotion) for emotion in EMOTIONS_OF[taxonomy][mood]]
-        for mood in moods_of(taxonomy)
-    ]
+    rows = [[EMOTIONS.index(emotion) for emotion in EMOTIONS_OF[mood]] for mood in moods]
     sums = np.stack([rates[:, row].sum(axis=1) for row in rows], axis=1)
     return sums / np.array([len(row) for row in rows]), sums
 

@@ -18,7 +18,7 @@ from melodai.evaluation.commands import measure_ceiling
 from melodai.evaluation.intervals import NUM_RESAMPLES, compare_runs
 from melodai.evaluation.predictions import FILE_NAME, Predictions
 from melodai.evaluation.summary import Evaluation, evaluate
-from melodai.labels import TAXONOMIES
+from melodai.labels import moods_text
 from melodai.report import page as html
 from melodai.report.sections import ReportedRun, against_table, run_section, runs_table
 from melodai.report.why import OnProgress, explained_songs
@@ -183,11 +183,8 @@ def ceiling_of(predictions: Predictions, data: Path) -> Ceiling:
     Raises:
         DataError: the data lacks some of the songs.
     """
-    taxonomy = next(name for name, moods in TAXONOMIES.items() if moods == predictions.moods)
-    library = read_library(DataConfig(data=data, taxonomy=taxonomy))
+    library = read_library(DataConfig(data=data, moods=moods_text(predictions.moods)))
     wanted = set(predictions.names.tolist())
     if missing := wanted - {track.name for track in library.tracks}:
         raise DataError(f"{data} lacks {len(missing)} songs of the run, one is {min(missing)}")
-    return measure_ceiling(
-        library, taxonomy=taxonomy, random=np.random.default_rng(0), scored=wanted
-    )
+    return measure_ceiling(library, random=np.random.default_rng(0), scored=wanted)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from melodai.config import Config
 from melodai.data.corpus import Corpus
 from melodai.data.segments import samples_of
 from melodai.data.splits import Split
+from melodai.data.tracks import listing
 from melodai.embeddings import SongEmbeddings, embed_songs
+from melodai.errors import SettingError
 from melodai.metrics import MoodScores, scores_of_confusion
 from melodai.models import MoodModel
 from melodai.models.heads import LINEAR, Head, HeadShape, ProbeHead
@@ -92,6 +95,20 @@ def probe(
         "seconds_fitting": round(time.perf_counter() - fitting, 1),
         "validation": asdict(scores),
     }
+
+
+def check_tags(arch: str, moods: Sequence[str]) -> None:
+    """Checks that the network's own tags can be read as these moods.
+
+    Raises:
+        SettingError: it is not known which tags say them.
+    """
+    table = find_architecture(arch).tag_moods
+    if missing := [mood for mood in moods if mood not in table]:
+        raise SettingError(
+            f"--mode zero-shot: which tags of {arch} say {listing(missing)} is not known; "
+            f"ask for moods among {', '.join(table)}, or train a probe (--mode probe)"
+        )
 
 
 def zero_shot(model: MoodModel, examples: Examples, arch: str) -> ProbeHead:

@@ -18,7 +18,7 @@ from melodai.data.splits import Split, make_split, read_split, write_split
 from melodai.environment import check_torch_packages, find_device, versions
 from melodai.errors import CheckpointError, DataError, SettingError
 from melodai.interrupt import graceful_interrupt
-from melodai.labels import moods_of
+from melodai.labels import THREE
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import (
     AUTO,
@@ -31,7 +31,7 @@ from melodai.training.distributed import Ranks, process_group
 from melodai.training.logger import RunLogger
 from melodai.training.monitor import Monitor
 from melodai.training.picture_data import for_data
-from melodai.training.probe_run import probe
+from melodai.training.probe_run import check_tags, probe
 from melodai.training.summary import summarise
 from melodai.training.trainer import Trainer
 
@@ -133,6 +133,8 @@ def _train(
                 monitor.warning(warning)
         arch = resolve_arch(config.model.arch, len(split.train))
         mode = mode_of(config.model.mode, arch)
+        if mode == "zero-shot":
+            check_tags(arch, corpus.moods)
         torch.manual_seed(config.training.seed)
         model = build_for(config, arch, corpus.moods)
         run.mkdir(parents=True, exist_ok=True)
@@ -170,7 +172,7 @@ def sample_rate_of(config: Config) -> int:
     config, _ = for_data(config)
     if config.model.arch == AUTO:
         return config.frontend.sample_rate
-    return build_for(config, config.model.arch, moods_of(config.data.taxonomy)).sample_rate
+    return build_for(config, config.model.arch, THREE).sample_rate  # with any moods
 
 
 def build_for(config: Config, arch: str, moods: Sequence[str]) -> MoodModel:

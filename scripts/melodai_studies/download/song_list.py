@@ -78,22 +78,22 @@ class SongList:
         Files that lie there and are none of ours keep their names and their content.
         """
         wanted = list(wanted)
-        taken = {mood: _names_in(self.folder / mood) for mood in {song.mood for song in wanted}}
+        taken = {name: _names_in(self.folder / name) for name in {song.folder for song in wanted}}
         for row in self._rows.values():
             path = PurePosixPath(row.get("file", ""))
             taken.setdefault(path.parent.name, set()).add(collision_key(path.stem))
         stems = {}
         for song in wanted:
             old = PurePosixPath((self.find(song.url) or {}).get("file", ""))
-            if old.parts[:-1] == (song.mood,):
+            if old.parts[:-1] == (song.folder,):
                 stems[song.url] = old.stem
                 continue
             stem = base = song_stem(song.artist, song.title, song.url)
             number = 1
-            while collision_key(stem) in taken[song.mood]:
+            while collision_key(stem) in taken[song.folder]:
                 number += 1
                 stem = f"{base} ({number})"
-            taken[song.mood].add(collision_key(stem))
+            taken[song.folder].add(collision_key(stem))
             stems[song.url] = stem
         return stems
 

@@ -173,8 +173,8 @@ class _Job:
         row = self._list.find(song.url)
         if path is None or (song.sha256 and row.get("source_sha256") != song.sha256):
             return False
-        place = self._out / song.mood / f"{stem}{path.suffix}"
-        if path.parent.name != song.mood:
+        place = self._out / song.folder / f"{stem}{path.suffix}"
+        if (path.parent.name, row["mood"]) != (song.folder, song.mood):
             place.parent.mkdir(exist_ok=True)
             os.replace(path, place)
             self._list.put({**row, **self._where(place, song)})
@@ -203,7 +203,7 @@ class _Job:
             raise DownloadError(f"not usable as audio: {error}") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)  # what came from a page
-        place = self._out / song.mood / f"{stem}{trimmed.path.suffix}"
+        place = self._out / song.folder / f"{stem}{trimmed.path.suffix}"
         place.parent.mkdir(exist_ok=True)
         row = {
             **self._where(place, song),
@@ -221,4 +221,4 @@ class _Job:
         return trimmed.how
 
     def _where(self, place: Path, song: Wanted) -> dict[str, str]:
-        return {"file": f"{song.mood}/{place.name}", "mood": song.mood}
+        return {"file": f"{song.folder}/{place.name}", "mood": song.mood}

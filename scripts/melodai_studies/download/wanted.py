@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from melodai.data.folders import unknown_moods
 from melodai.data.manifest import read_rows
 from melodai.data.tracks import listing
 from melodai.errors import DataError, DownloadError
-from melodai.labels import to_taxonomy
 from melodai_studies.download.address import parse_address
+from melodai_studies.download.names import safe_name
 from melodai_studies.download.rules import Rules
 
 _HEX = frozenset("0123456789abcdef")
@@ -21,7 +20,7 @@ class Wanted:
 
     Attributes:
         line: where it stands in the list.
-        mood: in lower case, of the three or of the five.
+        mood: in lower case.
         url: in its checked form.
         sha256: of what the server sends, where the list knows it; else empty.
     """
@@ -34,6 +33,11 @@ class Wanted:
     title: str = ""
     licence: str = ""
     sha256: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder; two moods may share one, the manifest tells them apart."""
+        return safe_name(self.mood)
 
 
 def read_wanted(path: Path, rules: Rules) -> list[Wanted]:
@@ -89,8 +93,8 @@ def checked_sha256(text: str) -> str:
 
 def _wanted(line: int, row: dict[str, str], rules: Rules) -> Wanted:
     mood = row["mood"].casefold()
-    if to_taxonomy(mood, "three") is None:
-        raise DownloadError(unknown_moods([row["mood"]], "three") if mood else "no mood")
+    if not mood:
+        raise DownloadError("no mood")
     if not row["url"]:
         raise DownloadError("no url")
     address = parse_address(row["url"], rules)

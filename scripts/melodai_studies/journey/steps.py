@@ -36,7 +36,7 @@ STEPS = (
     Step(
         "five moods, whole songs",
         {
-            "taxonomy": "five", "arch": "advanced", "segment_seconds": "full", "augment": False,
+            "moods": "five", "arch": "advanced", "segment_seconds": "full", "augment": False,
             "class_weights": False, "label_smoothing": 0.0,
         },
     ),
@@ -45,7 +45,7 @@ STEPS = (
         "+ augmented pictures",
         {"augment": True, **{name: getattr(STUDY_AUGMENTATION, name) for name in IMAGE_SETTINGS}},
     ),
-    Step("+ three moods", {"taxonomy": "three"}),
+    Step("+ three moods", {"moods": "three"}),
     Step("+ class weights and smoothing", {"class_weights": True, "label_smoothing": 0.1}),
     Step("+ residual network", {"arch": "residual"}),
     Step("melodai's defaults, residual", {"arch": "residual"}, is_ours=True),
