@@ -48,7 +48,7 @@ STEPS = (
     Step("+ three moods", {"moods": "three"}),
     Step("+ class weights and smoothing", {"class_weights": True, "label_smoothing": 0.1}),
     Step("+ residual network", {"arch": "residual"}),
-    Step("melodai's defaults, residual", {"arch": "residual"}, is_ours=True),
+    Step("melodai's defaults, residual", {"moods": "three", "arch": "residual"}, is_ours=True),
     Step("no network: the most similar excerpt", {}, is_ours=True, is_lookup=True),
 )  # fmt: skip
 
