@@ -457,3 +457,37 @@ def test_songs_that_cannot_be_used_at_all_end_the_run(tmp_path):
         touch(tmp_path / "songs" / mood / "a.mp3")
     with pytest.raises(MelodaiError, match=r"a\.mp3: the file is empty"):
         corpus_of(tmp_path / "songs", tmp_path)
+
+
+# 4Q
+
+
+def quadrants_layout(root, rows):
+    lines = ["file,quadrant,artist,title,genres,mood_words,share,artist_key,fold"]
+    for file, quadrant, artist, fold in rows:
+        touch(root / file)
+        lines.append(f"{file},{quadrant},{artist},T,Jazz; Blues,Sad,0.5,{artist.lower()},{fold}")
+    (root / "clips.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_clips_in_quadrants_become_quadrants_or_three_moods_by_their_own_table(tmp_path):
+    rows = [(f"Q{q}/{q}.mp3", f"Q{q}", f"Artist {q}", q) for q in (1, 2, 3, 4)]
+    root = quadrants_layout(tmp_path, rows)
+    touch(root / "Q1" / "more.mp3")
+    library = read(root)
+    assert (library.name, library.moods) == ("4q", ("Q1", "Q2", "Q3", "Q4"))
+    assert library.warnings == ("clips that are not in clips.csv are left out: Q1/more.mp3",)
+    first = library.tracks[0]
+    assert (first.artist, first.title, first.genre, first.fold) == ("Artist 1", "T", "Jazz", 1)
+    three = [track.mood for track in read(root, moods="three").tracks]
+    assert three == ["energetic", "energetic", "emotional", "peaceful"]
+    five = [track.mood for track in read(root, moods="five").tracks]
+    assert five == ["party", "drive", "sad", "calm"]
+
+
+@pytest.mark.parametrize(("quadrant", "fold"), [("Q5", "1"), ("Q1", "x")])
+def test_a_wrong_row_of_the_clips_is_named(tmp_path, quadrant, fold):
+    quadrants_layout(tmp_path, [("Q1/1.mp3", quadrant, "A", fold)])
+    with pytest.raises(DataError, match="row 2"):
+        read(tmp_path)

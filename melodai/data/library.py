@@ -7,6 +7,7 @@ from melodai.config import DataConfig
 from melodai.data.demo import read_demo
 from melodai.data.emotify import is_emotify, read_emotify
 from melodai.data.folders import read_folders
+from melodai.data.four_quadrants import is_four_quadrants, read_four_quadrants
 from melodai.data.manifest import read_manifest
 from melodai.data.picture_folders import holds_pictures, read_pictures
 from melodai.data.tracks import Library, Track, listing
@@ -15,7 +16,7 @@ from melodai.labels import SETS, distinct, mood_of, moods_for, parse_moods
 
 
 def read_library(config: DataConfig) -> Library:
-    """Reads the demo clips, songs or pictures in a folder per mood, a CSV, the Emotify layout.
+    """Reads the demo clips, songs or pictures in a folder per mood, a CSV, Emotify, 4Q.
 
     Raises:
         DataError: there are no songs, or they cannot be read; the message says what to do.
@@ -47,6 +48,8 @@ def _read(data: Path | None, wanted: tuple[str, ...] | None) -> Library:
         raise DataError(f"{root}: no such folder or file")
     if is_emotify(root):
         return read_emotify(root, wanted)
+    if is_four_quadrants(root):
+        return read_four_quadrants(root)
     return read_pictures(root) if holds_pictures(root) else read_folders(root)
 
 
