@@ -7,9 +7,8 @@ python scripts/benchmark.py --data my-music
 import logging
 from pathlib import Path
 
-from melodai_studies.benchmark.run import run_benchmark
-
 from melodai.cli.main import run_script
+from melodai_studies.benchmark.run import run_benchmark
 
 
 def main(

@@ -7,9 +7,8 @@ each song go to data/<mood>/<artist - title>.mp3 (or what it is), and data/manif
 `melodai-train --data data/manifest.csv` reads. Stopped in any way, the same command goes on.
 """
 
-from melodai_studies.download.cli import download_songs
-
 from melodai.cli.main import run_script
+from melodai_studies.download.cli import download_songs
 
 if __name__ == "__main__":
     run_script(download_songs)

@@ -5,9 +5,8 @@ python scripts/publish_run.py runs/mine results/mine
 
 from pathlib import Path
 
-from melodai_studies.publish import publish_run
-
 from melodai.cli.main import run_script
+from melodai_studies.publish import publish_run
 
 
 def main(run: Path, out: Path) -> None:

@@ -5,9 +5,8 @@ python scripts/robustness.py runs/mine --out results/robustness
 
 from pathlib import Path
 
-from melodai_studies.robustness import measure_robustness, write_robustness
-
 from melodai.cli.main import run_script
+from melodai_studies.robustness import measure_robustness, write_robustness
 
 
 def main(

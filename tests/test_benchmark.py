@@ -7,6 +7,9 @@ import wave
 import numpy as np
 import pytest
 import torch
+
+from melodai.config import FrontEndConfig
+from melodai.errors import DataError
 from melodai_studies.benchmark.gpu import measure_rates
 from melodai_studies.benchmark.memory import PeakMemory, make_songs, peak_memory_mb
 from melodai_studies.benchmark.report import to_markdown
@@ -21,9 +24,6 @@ from melodai_studies.benchmark.ways import (
     log_mel_ways,
     training_ways,
 )
-
-from melodai.config import FrontEndConfig
-from melodai.errors import DataError
 
 SMALL = FrontEndConfig(image_size=64)
 

@@ -2,15 +2,50 @@ import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from melodai_studies.download.names import MAX_BYTES, collision_key, safe_name, song_stem, url_name
+
+from melodai_studies.download.wanted import MAX_BYTES, Wanted, collision_key, safe_name
 
 HOSTILE = [
-    "../../etc/passwd", "..\\..\\windows\\system32", "/etc/passwd", "C:\\boot.ini", "C:evil", "..",
-    ".", "", "   ", ".bashrc", "-rf", "--out=x", "~root", "a\x00b", "a\nb\r\tc", "\x1b[31mred",
-    "CON", "con.mp3", "Aux .txt", "COM1", "lpt9.x", "COM¹", "CONIN$", "nul", "a. . .", "name.",
-    "name ", "a<b>c:d\"e|f?g*h", "\u202egpj.exe", "zero\u200bwidth", "\ud800lone",
-    "e\u0301" * 200, "音" * 300, "x" * 5000, "$(reboot)", "%2e%2e%2f", "a//b", "…", "=1+1",
-]  # fmt: skip
+    "../../etc/passwd",
+    "..\\..\\windows\\system32",
+    "/etc/passwd",
+    "C:\\boot.ini",
+    "C:evil",
+    "..",
+    ".",
+    "",
+    "   ",
+    ".bashrc",
+    "-rf",
+    "--out=x",
+    "~root",
+    "a\x00b",
+    "a\nb\r\tc",
+    "\x1b[31mred",
+    "CON",
+    "con.mp3",
+    "Aux .txt",
+    "COM1",
+    "lpt9.x",
+    "COM¹",
+    "CONIN$",
+    "nul",
+    "a. . .",
+    "name.",
+    "name ",
+    'a<b>c:d"e|f?g*h',
+    "\u202egpj.exe",
+    "zero\u200bwidth",
+    "\ud800lone",
+    "e\u0301" * 200,
+    "音" * 300,
+    "x" * 5000,
+    "$(reboot)",
+    "%2e%2e%2f",
+    "a//b",
+    "…",
+    "=1+1",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -33,15 +68,20 @@ def test_names_stay_readable():
     assert safe_name("Вода и 音楽") == "Вода и 音楽"
 
 
-def test_a_song_is_called_by_what_is_known_of_it():
-    url = "https://example.org/x/My%20Song.v2.mp3?key=1"
-    assert song_stem("A", "B", url) == "A - B"
-    assert song_stem("A", "", url) == "A"
-    assert song_stem("", "B", url) == "B"
-    assert song_stem("", "", url) == "My Song.v2"
-    assert song_stem("", "", "https://example.org/") == "song"
-    assert song_stem("", "", "https://example.org/..%2f..%2f.ssh%2fkeys.mp3") == "ssh keys"
-    assert url_name("https://example.org/a/stream/") == "stream"
+@pytest.mark.parametrize(
+    ("artist", "title", "path", "stem"),
+    [
+        ("A", "B", "x.mp3", "A - B"),
+        ("A", "", "x.mp3", "A"),
+        ("", "B", "x.mp3", "B"),
+        ("", "", "x/My%20Song.v2.mp3?key=1", "My Song.v2"),
+        ("", "", "", "song"),
+        ("", "", "..%2f..%2f.ssh%2fkeys.mp3", "ssh keys"),
+        ("", "", "a/stream/", "stream"),
+    ],
+)
+def test_a_song_is_called_by_what_is_known_of_it(artist, title, path, stem):
+    assert Wanted(1, "sad", f"https://example.org/{path}", artist, title, "", "").stem == stem
 
 
 def test_names_that_some_system_takes_for_one_are_known():

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from melodai_studies.download.page import fetch_from_page, program
-from melodai_studies.download.rules import Stopped
 
 from melodai.errors import DownloadError
+from melodai_studies.download.page import fetch_from_page, program
 from tests.web import LOCAL
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs executable scripts")
@@ -44,13 +43,13 @@ def test_without_it_a_sentence_says_what_to_do(tmp_path, monkeypatch):
     if program() is not None:
         pytest.skip("yt-dlp is installed beside Python")
     with pytest.raises(DownloadError, match="a web page, not an audio file"):
-        fetch_from_page("https://example.org/", tmp_path / "work", rules=LOCAL)
+        fetch_from_page("https://example.org/", tmp_path / "work", LOCAL)
 
 
 def test_it_is_called_without_a_shell_or_configuration_and_with_limits(tmp_path, install):
     said = install("pathlib.Path('song.m4a').write_bytes(b'sound')")
     url = "https://example.org/--exec=reboot;$(reboot)"
-    path = fetch_from_page(url, tmp_path / "work", rules=LOCAL)
+    path = fetch_from_page(url, tmp_path / "work", LOCAL)
     assert path == tmp_path / "work" / "song.m4a"
     call = said()
     arguments = call["arguments"]
@@ -65,7 +64,7 @@ def test_it_is_called_without_a_shell_or_configuration_and_with_limits(tmp_path,
         ("sys.exit('ERROR: Video \\x1b[31munavailable')", r"no song from the page: Video \[31mun"),
         ("pass", "no song from the page: exit code 0"),
         ("pathlib.Path('song.txt').write_text('x')", "no song"),
-        ("pathlib.Path('song.m4a.part').write_bytes(bytes(10**6)); time.sleep(30)", "larger than"),
+        ("pathlib.Path('song.m4a').write_bytes(bytes(10**6))", "larger than"),
         ("time.sleep(30)", r"more than 1 s"),
     ],
 )
@@ -74,30 +73,5 @@ def test_what_goes_wrong_is_a_sentence(tmp_path, install, does, words):
     rules = replace(LOCAL, total_seconds=1, max_bytes=500_000)
     began = time.monotonic()
     with pytest.raises(DownloadError, match=words):
-        fetch_from_page("https://example.org/", tmp_path / "work", rules=rules)
+        fetch_from_page("https://example.org/", tmp_path / "work", rules)
     assert time.monotonic() - began < 10
-
-
-def test_it_ends_with_its_children_when_the_user_stops(tmp_path, install):
-    pid = tmp_path / "pid"
-    install(
-        "child = subprocess.Popen(['sleep', '30'])\n"
-        f"pathlib.Path({str(pid)!r}).write_text(str(child.pid))\n"
-        "child.wait()"
-    )
-    with pytest.raises(Stopped):
-        fetch_from_page(
-            "https://example.org/",
-            tmp_path / "work",
-            rules=LOCAL,
-            should_stop=lambda: pid.exists() and pid.read_text() != "",
-        )
-    for _ in range(50):
-        try:
-            state = Path(f"/proc/{pid.read_text()}/stat").read_text().split()[2]
-        except OSError:
-            return
-        if state == "Z":
-            return
-        time.sleep(0.05)
-    pytest.fail("its child goes on")

@@ -2,11 +2,11 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from melodai_studies.download.trim import WORKER, trim, trim_in_child
 
 from melodai.audio import decode
 from melodai.data.decoders import run_jobs
 from melodai.errors import AudioError
+from melodai_studies.download.trim import WORKER, trim, trim_in_child
 from tests.conftest import CODECS, noise, sine, write_audio
 from tests.fuzz_audio import clips, mutations
 
@@ -26,11 +26,10 @@ def test_packets_are_copied_so_that_the_sound_stays_the_same(tmp_path, suffix):
     source = song(tmp_path / f"a{suffix}", **(tags if suffix not in (".aac", ".aiff") else {}))
     whole = decode(source, RATE)
     trimmed = trim(source, tmp_path / "cut", 8)
-    assert trimmed.how == "copied"
     assert trimmed.path == tmp_path / f"cut{suffix}"
-    assert trimmed.seconds == pytest.approx(8, abs=0.1)
     assert trimmed.tags == whole.tags
     cut = decode(trimmed.path, RATE).waveform
+    assert len(cut) == pytest.approx(8 * RATE, abs=0.1 * RATE)
     same = 7 * RATE
     assert np.array_equal(cut[:same], whole.waveform[:same])
 
@@ -39,8 +38,7 @@ def test_a_real_vorbis_file_is_copied_too(tmp_path):
     path = tmp_path / "a.ogg"
     soundfile.write(path, noise(12), RATE, format="OGG", subtype="VORBIS")
     trimmed = trim(path, tmp_path / "cut", 8)
-    assert (trimmed.how, trimmed.path.suffix) == ("copied", ".ogg")
-    assert trimmed.seconds == pytest.approx(8, abs=0.2)
+    assert trimmed.path.suffix == ".ogg"
     same = 7 * RATE
     found, whole = (decode(file, RATE).waveform[:same] for file in (trimmed.path, path))
     assert np.array_equal(found, whole)
@@ -62,21 +60,11 @@ def test_flac_is_encoded_again_without_a_loss(tmp_path, deep):
         container.mux(stream.encode(None))
         container.metadata["artist"] = "A"
     trimmed = trim(source, tmp_path / "cut", 8)
-    assert (trimmed.how, trimmed.path.suffix) == ("rewritten", ".flac")
+    assert trimmed.path.suffix == ".flac"
     with av.open(str(trimmed.path)) as container:
         found = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
-        assert container.duration / av.time_base == pytest.approx(trimmed.seconds, abs=0.01)
     assert 8 * RATE <= len(found) <= 8.5 * RATE
     assert np.array_equal(found, samples[: len(found)])
-
-
-@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".wav", ".opus", ".m4a"])
-def test_a_short_song_stays_as_it_is_to_the_byte(tmp_path, suffix):
-    source = song(tmp_path / f"a{suffix}")
-    for seconds in (60, None):
-        trimmed = trim(source, tmp_path / "cut", seconds)
-        assert (trimmed.how, trimmed.path.suffix) == ("kept", suffix)
-        assert trimmed.path.read_bytes() == source.read_bytes()
 
 
 def test_a_film_loses_its_pictures_and_keeps_its_sound(tmp_path):
@@ -94,7 +82,7 @@ def test_a_film_loses_its_pictures_and_keeps_its_sound(tmp_path):
         container.mux(audio.encode(None))
         container.mux(video.encode(None))
     trimmed = trim(path, tmp_path / "cut", 60)
-    assert (trimmed.how, trimmed.path.suffix) == ("copied", ".m4a")
+    assert trimmed.path.suffix == ".m4a"
     with av.open(str(trimmed.path)) as container:
         assert [stream.type for stream in container.streams] == ["audio"]
 
@@ -102,8 +90,8 @@ def test_a_film_loses_its_pictures_and_keeps_its_sound(tmp_path):
 def test_what_lies_about_its_time_is_cut_by_its_samples(tmp_path):
     """FFmpeg's own Vorbis encoder writes timestamps that start again."""
     trimmed = trim(song(tmp_path / "a.ogg"), tmp_path / "cut", 8)
-    assert (trimmed.how, trimmed.path.suffix) == ("encoded", ".flac")
-    assert trimmed.seconds == pytest.approx(8, abs=0.1)
+    assert trimmed.path.suffix == ".flac"
+    assert len(decode(trimmed.path, RATE).waveform) == pytest.approx(8 * RATE, abs=0.1 * RATE)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from melodai.config import DataConfig
+from melodai.data.corpus import prepare
+from melodai.data.splits import check_no_leak
+from melodai.errors import DataError, SettingError
+from melodai.training.monitor import Monitor
 from melodai_studies.journey.protocols import COPIES, SEGMENTS, leaky_songs, shuffled_labels
 from melodai_studies.journey.run import (
     PROTOCOLS,
@@ -15,12 +21,6 @@ from melodai_studies.journey.run import (
     run_journey,
 )
 from melodai_studies.journey.steps import STEPS, config_of
-
-from melodai.config import DataConfig
-from melodai.data.corpus import prepare
-from melodai.data.splits import check_no_leak
-from melodai.errors import DataError, SettingError
-from melodai.training.monitor import Monitor
 from tests.songs import RATE, make_library
 
 

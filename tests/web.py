@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from melodai_studies.download.rules import Rules
+from melodai_studies.download.connection import Rules
 
 LOCAL = Rules(
-    allow_http=True, allow_private=True, ignore_proxy=True, connect_seconds=5, stall_seconds=5,
-    total_seconds=20, retries=2, backoff_seconds=0.02, delay_seconds=0.0, max_bytes=20_000_000,
-)  # fmt: skip
+    allow_http=True,
+    allow_private=True,
+    stall_seconds=5,
+    total_seconds=20,
+    retries=2,
+    backoff_seconds=0.02,
+    delay_seconds=0.0,
+    max_bytes=20_000_000,
+)
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 

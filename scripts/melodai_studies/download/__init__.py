@@ -1,1 +1,1 @@
-"""Fetches songs from the web: politely, resumably, and from nowhere but where it was sent."""
+"""Fetches songs from the web: politely, resumably, and from public addresses only."""

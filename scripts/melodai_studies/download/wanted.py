@@ -1,47 +1,54 @@
-"""The list of songs to download: a CSV with a row a song."""
+"""The list of songs to download: a CSV with a row a song; and names made of what it says."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+import unicodedata
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from melodai.data.manifest import read_rows
 from melodai.data.tracks import listing
 from melodai.errors import DataError, DownloadError
-from melodai_studies.download.address import parse_address
-from melodai_studies.download.names import safe_name
-from melodai_studies.download.rules import Rules
+from melodai_studies.download.connection import Rules, parse_url
 
-_HEX = frozenset("0123456789abcdef")
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')  # on one of the systems
+_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])", re.IGNORECASE)
+MAX_BYTES = 160  # of 255: a number, a suffix and a temporary ending must still fit
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A song to download.
 
     Attributes:
         line: where it stands in the list.
         mood: in lower case.
-        url: in its checked form.
         sha256: of what the server sends, where the list knows it; else empty.
     """
 
     line: int
     mood: str
     url: str
-    host: str
-    artist: str = ""
-    title: str = ""
-    licence: str = ""
-    sha256: str = ""
+    artist: str
+    title: str
+    licence: str
+    sha256: str
 
     @property
     def folder(self) -> str:
         """Name of its folder; two moods may share one, the manifest tells them apart."""
         return safe_name(self.mood)
 
+    @property
+    def stem(self) -> str:
+        """Its file's name: "artist - title", or what is known of it, or the end of the URL."""
+        if self.artist or self.title:
+            return safe_name(" - ".join(filter(None, (self.artist, self.title))))
+        name = unquote(urlsplit(self.url).path.rstrip("/").rpartition("/")[2])
+        return safe_name(name.rpartition(".")[0] or name)
+
 
 def read_wanted(path: Path, rules: Rules) -> list[Wanted]:
-    """Reads `mood, url` and where known `artist, title, licence, sha256`, in any order and case.
+    """Reads `mood, url` and where known `artist, title, licence, sha256`.
 
     A URL that is listed again with the same mood counts once.
 
@@ -51,8 +58,7 @@ def read_wanted(path: Path, rules: Rules) -> list[Wanted]:
     columns, rows = read_rows(path)
     if missing := {"mood", "url"} - set(columns):
         raise DataError(
-            f"{path}: the columns mood and url are needed; {listing(sorted(missing))} is missing "
-            f"(found: {', '.join(columns)})"
+            f"{path}: the columns mood and url are needed; {listing(missing)} is missing"
         )
     songs: dict[str, Wanted] = {}
     problems = []
@@ -64,47 +70,33 @@ def read_wanted(path: Path, rules: Rules) -> list[Wanted]:
                 raise DownloadError(f"{song.url} is on line {earlier.line}, with other values")
         except DownloadError as error:
             problems.append(f"line {line}: {error}")
-    if problems:
-        raise DataError(f"{path}: {listing(problems, most=10, separator='; ')}")
-    if not songs:
-        raise DataError(f"{path}: it lists no songs")
+    if problems or not songs:
+        raise DataError(f"{path}: {listing(problems, separator='; ') or 'it lists no songs'}")
     return list(songs.values())
 
 
-def by_host(songs: Iterable[Wanted]) -> list[list[Wanted]]:
-    """The songs of each host, in the order of the list."""
-    groups: dict[str, list[Wanted]] = {}
-    for song in songs:
-        groups.setdefault(song.host, []).append(song)
-    return list(groups.values())
-
-
-def checked_sha256(text: str) -> str:
-    """A SHA-256 in lower case, or nothing.
-
-    Raises:
-        DownloadError: it is none.
-    """
-    text = text.strip().casefold()
-    if text and (len(text) != 64 or not _HEX.issuperset(text)):
-        raise DownloadError(f"sha256 {text[:80]!r} is not 64 hexadecimal digits")
-    return text
-
-
 def _wanted(line: int, row: dict[str, str], rules: Rules) -> Wanted:
-    mood = row["mood"].casefold()
+    mood, sha256 = row["mood"].casefold(), row.get("sha256", "").casefold()
     if not mood:
         raise DownloadError("no mood")
     if not row["url"]:
         raise DownloadError("no url")
-    address = parse_address(row["url"], rules)
-    return Wanted(
-        line=line,
-        mood=mood,
-        url=address.url,
-        host=address.host,
-        artist=row.get("artist", ""),
-        title=row.get("title", ""),
-        licence=row.get("licence") or row.get("license", ""),
-        sha256=checked_sha256(row.get("sha256", "")),
-    )
+    if not re.fullmatch("([0-9a-f]{64})?", sha256):
+        raise DownloadError(f"sha256 {sha256[:80]!r} is not 64 hexadecimal digits")
+    url = str(parse_url(row["url"], rules))
+    licence = row.get("licence") or row.get("license", "")
+    return Wanted(line, mood, url, row.get("artist", ""), row.get("title", ""), licence, sha256)
+
+
+def safe_name(text: str) -> str:
+    """One component of a path that every system takes, without meaning to any of them."""
+    text = _FORBIDDEN.sub(" ", unicodedata.normalize("NFC", text))
+    text = "".join(letter for letter in text if unicodedata.category(letter)[0] != "C")
+    text = " ".join(text.split()).lstrip(".-~ ").encode()[:MAX_BYTES].decode(errors="ignore")
+    text = text.rstrip(". ")
+    return f"_{text}" if _RESERVED.fullmatch(text.partition(".")[0].rstrip()) else text or "song"
+
+
+def collision_key(name: str) -> str:
+    """Equal for names that some system takes for one file."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
