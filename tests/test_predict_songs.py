@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from melodai.data.folders import read_folders
 from melodai.errors import DataError
 from melodai.predict.songs import find_songs
 
@@ -25,6 +26,21 @@ def test_a_folder_is_gone_through_in_order_without_hidden_and_other_files(tmp_pa
     songs = find_songs([tmp_path])
     assert names(songs, tmp_path) == ["b.mp3", "a/z.FLAC"]
     assert songs.num_ignored == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found", ".Trash-1000", "@eaDir"]
+)
+def test_what_was_thrown_away_is_not_searched_unless_it_is_named(tmp_path, name):
+    touch(
+        tmp_path / "party" / "a.mp3",
+        tmp_path / name / "b.mp3",
+        tmp_path / "party/x" / name / "c.mp3",
+    )
+    assert names(find_songs([tmp_path]), tmp_path) == ["party/a.mp3"]
+    assert names(find_songs([tmp_path / name]), tmp_path) == [f"{name}/b.mp3"]
+    library = read_folders(tmp_path)
+    assert [track.name for track in library.tracks] == ["party/a.mp3"] and not library.warnings
 
 
 def test_a_file_that_is_named_is_taken_whatever_its_name(tmp_path):

@@ -44,7 +44,7 @@ rows say why); 2 wrong argument; 3 no songs; 4 no model; 130 Ctrl-C; 143 SIGTERM
 def predict(
     context: typer.Context,
     places: list[Path] | None = typer.Argument(
-        None, metavar="PATH", help="Files, folders (and all below) and playlists (m3u8, m3u, pls)."
+        None, metavar="PATH", help="Files, folders (and all below), playlists (m3u8, pls, xspf, …)."
     ),
     model: Path | None = typer.Option(
         None, help="A run folder, an exported folder or ONNX file, or a network whose tags are "

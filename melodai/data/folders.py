@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from melodai.data.tracks import Library, Track, is_audio_name, relative_name
+from melodai.data.tracks import Library, Track, is_audio_name, is_searched, relative_name
 from melodai.errors import DataError
 from melodai.labels import distinct
 
@@ -29,11 +29,14 @@ def read_folders(
     """
     tracks, num_ignored = [], 0
     for folder in sorted(root.iterdir()):
-        if folder.name.startswith(".") or not folder.is_dir():
-            num_ignored += not folder.name.startswith(".") and folder.name != beside
+        if not is_searched(folder.name) or not folder.is_dir():
+            num_ignored += is_searched(folder.name) and folder.name != beside
             continue
         # A link that leads nowhere is kept: it is named among the files that cannot be used.
-        files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+        files = sorted(
+            path for path in folder.rglob("*")
+            if all(map(is_searched, path.relative_to(root).parts[:-1])) and not path.is_dir()
+        )  # fmt: skip
         songs = [path for path in files if is_wanted(path)]
         num_ignored += len(files) - len(songs)
         tracks += [

@@ -7,6 +7,13 @@ from pathlib import Path
 
 from melodai.audio import AUDIO_SUFFIXES
 
+# Where NAS systems, Windows and repairs of a disk keep what was deleted, and thumbnails of songs.
+_BINS = {
+    "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@eadir", "@tmp", "@sharebin",
+    "$recycle.bin", "trashbox", "lost+found", "system volume information", "network trash folder",
+    "temporary items", "__macosx",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
@@ -64,6 +71,11 @@ def relative_name(path: Path, root: Path) -> str:
 def is_audio_name(path: Path) -> bool:
     """Whether the name is one of an audio file (macOS's `._song.mp3` is none)."""
     return path.suffix.casefold() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def is_searched(folder: str) -> bool:
+    """Whether songs are looked for in a folder of this name: not in hidden ones, nor in bins."""
+    return not folder.startswith(".") and folder.casefold() not in _BINS
 
 
 def listing(names: Iterable[object], most: int = 10, separator: str = ", ") -> str:

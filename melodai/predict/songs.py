@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from melodai.data.tracks import is_audio_name
+from melodai.data.tracks import is_audio_name, is_searched
 from melodai.errors import DataError
 from melodai.predict.song_lists import Skipped, is_playlist_name, read_playlist
 
@@ -30,8 +30,9 @@ class Songs:
 def find_songs(places: Iterable[Path]) -> Songs:
     """The songs of files (whatever their names), folders with all below them, and playlists.
 
-    Folders are gone through in the order of the names, hidden files and folders left out; links
-    are followed, each folder once. A file that is named twice, also by a link, is taken once.
+    Folders are gone through in the order of the names, hidden files and folders and the recycle
+    bins of NAS systems left out; links are followed, each folder once. A file that is named twice,
+    also by a link, is taken once.
 
     Raises:
         DataError: one of the places is not there, or there is not a single song in all of them.
@@ -87,7 +88,7 @@ class _Search:
                 names.clear()
                 continue
             self._folders.add(true_path)
-            names[:] = sorted(name for name in names if not name.startswith("."))
+            names[:] = sorted(filter(is_searched, names))
             for name in sorted(files):
                 path = Path(folder, name)
                 if is_audio_name(path):
