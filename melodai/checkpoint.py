@@ -120,7 +120,7 @@ def restore_model(state: dict[str, Any], path: Path) -> MoodModel:
     config = Config.from_json(state["config"])
     model = build_model(
         state["arch"], state["moods"], frontend=config.frontend, dropout=config.model.dropout,
-        pretrained=PretrainedOptions(
+        pooling=config.model.pooling, pretrained=PretrainedOptions(
             layers=config.model.layers_read, weights_dir=config.run.weights_dir, with_weights=False
         ),
     )  # fmt: skip

@@ -209,6 +209,13 @@ class ModelConfig(_Checked):
         None, "Dropout before the classes.  [default: the network's own]", minimum=0.0, maximum=0.9
     )
 
+    pooling: str = option(
+        "dense",
+        "melodai's own networks: the study's mean and dense layers, or mean and maximum of the "
+        "last feature map.",
+        choices=("dense", "mean-max"),
+    )
+
     @property
     def layers_read(self) -> str | None:
         """The layers that are read: for zero-shot the one that says the network's own tags."""
@@ -273,6 +280,63 @@ class RunConfig(_Checked):
     offline: bool = option(False, "Never fetch pretrained weights from the network.")
     compile: bool = option(False, "Compile the network (GPU).")
     out: Path | None = option(None, "Run folder.  [default: runs/<time>-<arch>]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(_Checked):
+    """Pretraining"""
+
+    arch: str = option("residual", "Network to pretrain.", choices=("residual", "advanced"))
+    teacher: str = option(
+        "musicnn-msd", "Frozen networks to learn from, joined by +; see melodai-train --list-archs."
+    )
+    fold: int | None = option(
+        None,
+        "Fold of the labelled data that is neither heard nor asked for: the network can then be "
+        "tested on it.  [default: none, hear all]",
+        minimum=0,
+    )
+    num_folds: int = option(5, "Folds of the labelled data.", minimum=2)
+    kept_share: float = option(
+        0.05, "Share of the songs without labels kept aside.", minimum=0.0, maximum=0.9
+    )
+    window_seconds: float = option(
+        3.0, "Length of a window in seconds: what the teachers hear at once.", minimum=1.0
+    )
+    max_speed: float = option(
+        1.18, "Windows are played at up to so many times their speed, or slower.", minimum=1.0
+    )
+    equalizer_db: float = option(6.0, "Largest random boost or cut in dB.", minimum=0.0)
+    mix_probability: float = option(
+        0.5, "Share of the windows that another one is mixed into.", minimum=0.0, maximum=1.0
+    )
+    components: int = option(256, "Principal components of each teacher.", minimum=1)
+    steps: int = option(20000, "Batches to learn from.", minimum=1)
+    batch_size: int = option(32, "Windows a step.", minimum=2)
+    learning_rate: float = option(2e-3, "Learning rate after warming up.", minimum=0.0)
+    warmup_steps: int = option(200, "Steps of linear warm-up, before a cosine to 0.", minimum=0)
+    weight_decay: float = option(0.05, "Weight decay (AdamW).", minimum=0.0)
+    gradient_clip: float = option(2.0, "Largest norm of the gradient.", minimum=0.0)
+    evaluate_every: int = option(250, "Steps between two looks at songs kept aside.", minimum=1)
+    probe_every: int = option(1000, "Steps between two probes of the student.", minimum=1)
+    patience: int = option(
+        0, "Evaluations without a better one before stopping; 0 never stops.", minimum=0
+    )
+    precision: str = option(
+        "auto", "Arithmetic of the student; auto is bfloat16 on CUDA, float32 elsewhere.",
+        choices=("auto", "float32", "bfloat16"),
+    )  # fmt: skip
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps.")
+    seed: int = option(0, "Seed of every random choice.", minimum=0)
+    weights_dir: Path | None = option(None, "Folder of the teachers' weights.")
+    offline: bool = option(False, "Never fetch weights from the network.")
+    cache_dir: Path | None = option(None, "Folder of the decoded songs.")
+    num_decoders: int | None = option(None, "Processes that decode files.", minimum=1)
+    out: Path | None = option(None, "Run folder.  [default: runs/<time>-pretrain-<arch>]")
+
+    def to_json(self) -> str:
+        """The settings as indented JSON, paths as text."""
+        return json.dumps(dataclasses.asdict(self), indent=2, default=str) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)

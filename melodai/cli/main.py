@@ -21,6 +21,7 @@ from melodai.cli.evaluate import evaluate
 from melodai.cli.explain import explain
 from melodai.cli.export import export
 from melodai.cli.predict import predict
+from melodai.cli.pretrain import pretrain
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
 from melodai.errors import MelodaiError
@@ -28,6 +29,7 @@ from melodai.interrupt import Interrupted
 
 COMMANDS = {
     "train": train,
+    "pretrain": pretrain,
     "evaluate": evaluate,
     "compare": compare,
     "predict": predict,

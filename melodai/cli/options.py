@@ -6,7 +6,7 @@ real default is shown in the help.
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -26,16 +26,21 @@ def number_or_full(text: str) -> float | str:
         raise typer.BadParameter(f"{text!r} is neither a number of seconds nor 'full'") from None
 
 
-def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
+def with_config_options(
+    command: Callable[..., None], sections: Iterable[type] | None = None
+) -> Callable[..., None]:
     """Gives a command one option for every setting.
 
     The command's own parameters stay; the settings that were given reach it as the keyword
     argument `options`, a dict.
+
+    Args:
+        sections: dataclasses whose fields are the settings; those of `Config` if None.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "options"]
     derived = [
         _parameter(field, hint, section.__doc__)
-        for section in get_type_hints(Config).values()
+        for section in sections or get_type_hints(Config).values()
         for field, hint in _fields(section)
     ]
     names = {parameter.name for parameter in derived}

@@ -35,16 +35,15 @@ class ProgressMonitor(Monitor):
         self._console.print(f"[yellow]warning:[/yellow] {_escape(text)}")
 
     def decoding(self, done: int, total: int) -> None:
-        if self._progress is None:
-            self._start("reading songs", total, "{task.fields[state]}")
-        self._progress.update(0, completed=done)
-        if done == total:
-            self.finish()
+        self.working("reading songs", done, total)
 
     def embedding(self, done: int, total: int) -> None:
+        self.working("listening", done, total)
+
+    def working(self, what: str, done: int, total: int, state: str = "") -> None:
         if self._progress is None:
-            self._start("listening", total, "{task.fields[state]}")
-        self._progress.update(0, completed=done)
+            self._start(what, total, "{task.fields[state]}")
+        self._progress.update(0, completed=done, state=state)
         if done == total:
             self.finish()
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
-from melodai.models.base import Encoder, MoodModel, log_mel_frontend
+from melodai.models.base import MoodModel, OwnEncoder, log_mel_frontend
 from melodai.models.blocks import ConvBlock, Dropout, Embedding, initialise, start_from_even_odds
 from melodai.models.registry import register_model
 
@@ -12,7 +12,7 @@ STAGE_DROPOUT = 0.3
 DENSE_DROPOUT = 0.5
 
 
-class AdvancedCNN(Encoder):
+class AdvancedCNN(OwnEncoder):
     """Stem 7x7 / 2 of 64, then two 3x3 blocks each of 128, 256 and 512 channels.
 
     Max-pool and dropout close every stage but the last, which is averaged over the picture.
@@ -20,6 +20,7 @@ class AdvancedCNN(Encoder):
     Shape: `(batch, 1, height, width)` -> `(batch, class)`; 32 pixels or more a side.
     """
 
+    channels = 512
     embedding_size = Embedding.size
 
     def __init__(self, num_classes: int, dropout: float = DENSE_DROPOUT) -> None:
@@ -33,13 +34,13 @@ class AdvancedCNN(Encoder):
             ConvBlock(128, 256), ConvBlock(256, 256), nn.MaxPool2d(2), Dropout(stage_dropout),
             ConvBlock(256, 512), ConvBlock(512, 512),
         )  # fmt: skip
-        self.embedding = Embedding(512, dropout)
+        self.embedding = Embedding(self.channels, dropout)
         self.classifier = nn.Linear(Embedding.size, num_classes)
         initialise(self)
         start_from_even_odds(self.classifier)
 
-    def embed(self, features: Tensor) -> Tensor:
-        return self.embedding(self.stages(self.stem(features)))
+    def maps(self, features: Tensor) -> Tensor:
+        return self.stages(self.stem(features))
 
 
 @register_model("advanced", summary="plain CNN of the study, 64-128-256-512")

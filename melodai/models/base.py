@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
+from melodai.errors import SettingError
+from melodai.models.blocks import MeanMaxPool, initialise, start_from_even_odds
 from melodai.transforms.mel import LogMel
 
 
@@ -25,6 +27,14 @@ class Encoder(nn.Module):
     def forward(self, features: Any) -> Tensor:
         """`(batch, 1, height, width) -> (batch, class)` logits."""
         return self.classifier(self.embed(features))
+
+    def pool(self, pooling: str, num_classes: int) -> None:
+        """Replaces what follows the last feature map: see `--pooling`.
+
+        Raises:
+            SettingError: the network has one way of pooling only.
+        """
+        raise SettingError(f"--pooling {pooling} is for melodai's own networks")
 
     @property
     def reading(self) -> str:
@@ -84,6 +94,36 @@ class MoodModel(nn.Module):
     def members(self) -> "tuple[MoodModel, ...]":
         """The models whose embeddings are joined; itself alone if none are."""
         return (self,)
+
+
+class OwnEncoder(Encoder):
+    """melodai's own networks: feature maps, pooled, then a linear layer.
+
+    A subclass sets `channels` and implements `maps`.
+
+    Attributes:
+        channels: of the last feature map.
+        embedding: from the last feature map to the embedding.
+    """
+
+    channels: int
+    embedding: nn.Module
+
+    def maps(self, features: Tensor) -> Tensor:
+        """`(batch, 1, height, width) -> (batch, channels, height / 16, width / 16)`."""
+        raise NotImplementedError(f"{type(self).__name__} has no maps()")
+
+    def embed(self, features: Tensor) -> Tensor:
+        return self.embedding(self.maps(features))
+
+    def pool(self, pooling: str, num_classes: int) -> None:
+        if pooling == "dense":
+            return
+        self.embedding = MeanMaxPool(self.channels)
+        self.embedding_size = self.embedding.size
+        self.classifier = nn.Linear(self.embedding_size, num_classes)
+        initialise(self.classifier)
+        start_from_even_odds(self.classifier)
 
 
 def log_mel_frontend(settings: FrontEndConfig) -> LogMel:

@@ -103,6 +103,22 @@ class Embedding(nn.Sequential):
         )
 
 
+class MeanMaxPool(nn.Module):
+    """Mean and maximum of each channel over the picture.
+
+    The mean says how much of something there is, the maximum whether it is there at all.
+
+    Shape: `(batch, channels, mel, frame)` -> `(batch, 2 * channels)`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.size = 2 * channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
+
+
 def initialise(network: nn.Module) -> None:
     """He initialisation of every convolution and dense layer, for the ReLU behind it.
 

@@ -199,6 +199,7 @@ def build_model(
     *,
     frontend: FrontEndConfig | None = None,
     dropout: float | None = ModelConfig.dropout,
+    pooling: str = ModelConfig.pooling,
     pretrained: PretrainedOptions | None = None,
 ) -> MoodModel:
     """A model that has not learned moods yet: `(batch, time) -> (batch, class)`.
@@ -208,6 +209,7 @@ def build_model(
         classes: the moods, or their number.
         frontend: settings of the log-mel; the defaults if None.
         dropout: in the dense layers; the network's own if None.
+        pooling: of melodai's own networks, see `--pooling`.
         pretrained: where a pretrained network finds its weights.
 
     Raises:
@@ -229,4 +231,7 @@ def build_model(
         options |= vars(pretrained or PretrainedOptions())
     elif pretrained is not None and pretrained.layers:
         raise SettingError(f"--layers is for pretrained networks; {arch} is none")
-    return architecture.build(**options)
+    model = architecture.build(**options)
+    if pooling != ModelConfig.pooling:
+        model.encoder.pool(pooling, len(moods))
+    return model

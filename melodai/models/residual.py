@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
-from melodai.models.base import Encoder, MoodModel, log_mel_frontend
+from melodai.models.base import MoodModel, OwnEncoder, log_mel_frontend
 from melodai.models.blocks import (
     ConvBlock,
     Embedding,
@@ -16,12 +16,13 @@ from melodai.models.registry import register_model
 DENSE_DROPOUT = 0.5
 
 
-class ResidualCNN(Encoder):
+class ResidualCNN(OwnEncoder):
     """Stem 7x7 / 2 of 64 and max-pool, then two residual blocks each of 64, 128 and 256 channels.
 
     Shape: `(batch, 1, height, width)` -> `(batch, class)`; 32 pixels or more a side.
     """
 
+    channels = 256
     embedding_size = Embedding.size
 
     def __init__(self, num_classes: int, dropout: float = DENSE_DROPOUT) -> None:
@@ -32,13 +33,13 @@ class ResidualCNN(Encoder):
             ResidualBlock(64, 128, stride=2), ResidualBlock(128, 128),
             ResidualBlock(128, 256, stride=2), ResidualBlock(256, 256),
         )  # fmt: skip
-        self.embedding = Embedding(256, dropout)
+        self.embedding = Embedding(self.channels, dropout)
         self.classifier = nn.Linear(Embedding.size, num_classes)
         initialise(self)
         start_from_even_odds(self.classifier)
 
-    def embed(self, features: Tensor) -> Tensor:
-        return self.embedding(self.groups(self.stem(features)))
+    def maps(self, features: Tensor) -> Tensor:
+        return self.groups(self.stem(features))
 
 
 @register_model("residual", summary="residual CNN of the study, 64-128-256")

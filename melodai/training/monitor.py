@@ -51,6 +51,9 @@ class Monitor:
     def embedding(self, done: int, total: int) -> None:
         """So many of the songs have gone through a frozen network."""
 
+    def working(self, what: str, done: int, total: int, state: str = "") -> None:
+        """So much of one piece of work is done; the state says how it goes."""
+
     def start(self, first_epoch: int, epochs: int, steps: int) -> None:
         """Training begins: epochs counted from 1, steps an epoch."""
 

@@ -183,7 +183,12 @@ def build_for(config: Config, arch: str, moods: Sequence[str]) -> MoodModel:
         offline=config.run.offline,
     )
     return build_model(
-        arch, moods, frontend=config.frontend, dropout=config.model.dropout, pretrained=options
+        arch,
+        moods,
+        frontend=config.frontend,
+        dropout=config.model.dropout,
+        pooling=config.model.pooling,
+        pretrained=options,
     )
 
 
