@@ -1,20 +1,27 @@
 """The place of the mood in the tags of each format.
 
-ID3 (mp3, aiff, wav, tta) has the frame `TMOO`, Vorbis comments (flac, ogg, opus) `MOOD`, MP4 the
-atom `----:com.apple.iTunes:MOOD`, ASF (wma) `WM/Mood`, APEv2 (ape, wv, mpc) `Mood`.
+ID3 (mp3, aiff, wav, tta) has the frame `TMOO`, or `TXXX:MOOD` where a file has that already, Vorbis
+comments (flac, ogg, opus) `MOOD`, MP4 the atom `----:com.apple.iTunes:MOOD`, ASF (wma) `WM/Mood`,
+APEv2 (ape, wv, mpc) `Mood`. Moods in other spellings, and in a second tag of another kind in the
+same file, are seen and give way, so that a file has one mood.
+
+A WAV file has its ID3 tag in a chunk, which TagLib, mutagen and FFmpeg 8 read (FFmpeg 5.1 does
+not); the list of RIFF INFO has no place for a mood.
 """
 
+import contextlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import mutagen
 from mutagen._vorbis import VComment
-from mutagen.apev2 import APEv2, APEv2File
+from mutagen.apev2 import APENoHeaderError, APEv2, APEv2File
 from mutagen.asf import ASFTags
 from mutagen.flac import FLAC
-from mutagen.id3 import ID3, TMOO, Encoding, ID3FileType
+from mutagen.id3 import ID3, TMOO, TXXX, Encoding, ID3FileType, ID3NoHeaderError
 from mutagen.mp4 import MP4FreeForm, MP4Tags
 
 from melodai.audio import DAMAGED_TAGS
@@ -24,6 +31,7 @@ _KEYS = {
     ID3: "TMOO", VComment: "MOOD", MP4Tags: "----:com.apple.iTunes:MOOD", ASFTags: "WM/Mood",
     APEv2: "Mood",
 }  # fmt: skip
+_MOOD = re.compile(r"tmoo|txxx:mood|mood|wm/mood|©moo|----:[^:]*:mood", re.IGNORECASE)
 _ID3V1_BYTES = 128
 
 
@@ -35,7 +43,7 @@ class FileTags(NamedTuple):
     """What a file says about itself.
 
     Attributes:
-        mood: None if it has no such tag.
+        mood: of all places where it has one; None if it has none.
         others: all else, in a form that can be compared.
     """
 
@@ -51,22 +59,28 @@ def read_tags(path: Path) -> FileTags:
     """
     try:
         file = _open(path)
-        tags, key = file.tags, _key(file.tags)
-        mood = _texts(tags[key]) if key in tags else None
-        others = [(str(name), repr(value)) for name, value in tags.items()]
-        others = [(name, value) for name, value in others if name.casefold() != key.casefold()]
-        if isinstance(tags, ID3):
-            others += [("unknown", repr(bytes(frame))) for frame in tags.unknown_frames]
+        _key(file.tags)
+        mood, others = [], []
+        for number, tags in enumerate((file.tags, *_tags_beside(file, path))):
+            places = _places(tags)
+            mood += [text for place in places for text in _texts(tags[place])]
+            others += [
+                (f"{number} {name}", repr(value))
+                for name, value in tags.items()
+                if not _MOOD.fullmatch(name)
+            ]
+            if isinstance(tags, ID3):
+                others += [(f"{number} unknown", repr(bytes(it))) for it in tags.unknown_frames]
         if isinstance(file, FLAC):
             blocks = [*file.pictures, file.cuesheet, file.seektable]
             others += [("block", repr(block and block.write())) for block in blocks]
-        return FileTags(mood, tuple(sorted(others)))
+        return FileTags(tuple(mood) or None, tuple(sorted(others)))
     except DAMAGED_TAGS as error:
         raise _explained(error) from error
 
 
 def write_mood(path: Path, mood: Sequence[str] | None) -> None:
-    """Sets the mood in a file, in place, or takes it away if None.
+    """Sets the mood in a file, in place, or takes it away if None; no other mood stays in it.
 
     The version of an ID3 tag stays (2.2 and 1, which know no mood, become 2.4).
 
@@ -80,16 +94,48 @@ def write_mood(path: Path, mood: Sequence[str] | None) -> None:
         if isinstance(file.tags, ID3):
             version = 3 if file.tags.version[:2] == (2, 3) else 4
             options = {"v2_version": version, "v23_sep": None}
+        if isinstance(file, ID3FileType | APEv2File):
             end = _id3v1(path)
-        if mood is None:
-            file.tags.pop(key, None)
-        else:
-            file.tags[key] = _value(file.tags, mood)
+        others = [tags for tags in _tags_beside(file, path) if _remove_mood(tags)]
+        _remove_mood(file.tags)
+        if mood is not None:
+            file.tags[key] = _value(file.tags, key, mood)
         file.save(path, **options)
+        for tags in others:
+            if isinstance(tags, ID3):
+                tags.save(path, v1=0, v2_version=tags.version[1], v23_sep=None)
+            elif tags:
+                tags.save(path)
+            else:
+                tags.delete(path)
         if end:
             _write_end(path, end)
     except DAMAGED_TAGS as error:
         raise _explained(error) from error
+
+
+def _remove_mood(tags: Any) -> bool:
+    """Whether there was one."""
+    places = _places(tags)
+    for place in places:
+        del tags[place]
+    return bool(places)
+
+
+def _places(tags: Any) -> list[str]:
+    return sorted(name for name in tags.keys() if _MOOD.fullmatch(name))  # noqa: SIM118
+
+
+def _tags_beside(file: Any, path: Path) -> list[Any]:
+    """Tags of another kind in the same file: ID3 in front of it, APEv2 behind."""
+    found = []
+    if not isinstance(file.tags, ID3):
+        with contextlib.suppress(ID3NoHeaderError):
+            found.append(ID3(path, translate=False, load_v1=False))
+    if not isinstance(file.tags, APEv2):
+        with contextlib.suppress(APENoHeaderError):
+            found.append(APEv2(path))
+    return found
 
 
 def _open(path: Path) -> Any:
@@ -116,6 +162,10 @@ def _open(path: Path) -> Any:
 
 
 def _key(tags: Any) -> str:
+    """Where a mood is to stand."""
+    places = _places(tags)
+    if isinstance(tags, ID3) and places:  # of two, that of its version
+        return places[-1] if tags.version[:2] == (2, 3) else places[0]
     for kind, key in _KEYS.items():
         if isinstance(tags, kind):
             return key
@@ -123,7 +173,7 @@ def _key(tags: Any) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    if isinstance(value, TMOO):
+    if isinstance(value, TMOO | TXXX):
         return tuple(map(str, value.text))
     values = [value] if isinstance(value, str) else list(value)
     return tuple(
@@ -132,19 +182,24 @@ def _texts(value: Any) -> tuple[str, ...]:
     )
 
 
-def _value(tags: Any, mood: Sequence[str]) -> Any:
+def _value(tags: Any, key: str, mood: Sequence[str]) -> Any:
     if isinstance(tags, ID3):
         is_latin = all(ord(letter) < 256 for text in mood for letter in text)
         # Both encodings stand in 2.3 and in 2.4.
         encoding = Encoding.LATIN1 if is_latin else Encoding.UTF16
-        return TMOO(encoding=encoding, text=list(mood))
+        _, _, description = key.partition(":")
+        frame = (
+            TXXX(encoding=encoding, desc=description) if description else TMOO(encoding=encoding)
+        )
+        frame.text = list(mood)
+        return frame
     if isinstance(tags, MP4Tags):
         return [MP4FreeForm(text.encode()) for text in mood]
     return list(mood)
 
 
 def _id3v1(path: Path) -> bytes:
-    """The old tag at the end of the file; saving would shorten and rewrite it."""
+    """The old tag at the end of the file; saving would shorten and rewrite it, or remove it."""
     with path.open("rb") as file:
         file.seek(-min(_ID3V1_BYTES, path.stat().st_size), os.SEEK_END)
         end = file.read()
@@ -152,8 +207,9 @@ def _id3v1(path: Path) -> bytes:
 
 
 def _write_end(path: Path, end: bytes) -> None:
+    is_there = bool(_id3v1(path))
     with path.open("r+b") as file:
-        file.seek(-len(end), os.SEEK_END)
+        file.seek(-len(end) if is_there else 0, os.SEEK_END)
         file.write(end)
 
 
