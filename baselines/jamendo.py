@@ -18,6 +18,7 @@ from baselines.base import Backbone, power_spectrum, windows
 from baselines.catalogue import Pretrained, pretrained
 from baselines.files import JAMENDO
 from baselines.mel import mel_bank
+from baselines.pruning import convolved
 from baselines.weights import load_exactly, read_state, require
 
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
@@ -65,6 +66,7 @@ class JamendoVgg(Backbone):
             self.add_module(f"conv_{i}", convolution)
             self.add_module(f"bn_{i}", nn.BatchNorm2d(channels[i]))
         self.dense = nn.Linear(64, len(TAGS))
+        self.to(memory_format=torch.channels_last)
         bank = mel_bank(
             sample_rate=self.sample_rate, n_fft=N_FFT, n_mels=N_MELS, f_min=0, f_max=6000,
             scale="slaney",
@@ -91,8 +93,8 @@ class JamendoVgg(Backbone):
     def activations(self, patches: Tensor) -> dict[str, Tensor]:
         x = self.bn_init(patches[:, None])
         for i, pool in enumerate(self.pools, start=1):
-            x = self.get_submodule(f"bn_{i}")(self.get_submodule(f"conv_{i}")(x))
-            x = F.max_pool2d(F.elu(x), pool)
+            x = convolved(x, self.get_submodule(f"conv_{i}"), self.get_submodule(f"bn_{i}"))
+            x = F.elu(F.max_pool2d(x, pool))  # ELU keeps the order: its maximum is the maximum's
         embedding = x.flatten(1)
         logits = self.dense(embedding)
         return {"embedding": embedding, "logits": logits, "tags": logits.sigmoid()}

@@ -104,6 +104,20 @@ class Spread(_SizedByState):
         return torch.cat([x, constants], dim=1)[:, self.order]
 
 
+def convolved(x: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """Convolution, then batch norm: one convolution where the statistics are fixed."""
+    if norm.training:
+        return norm(convolution(x))
+    scale = (norm.running_var + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight
+    bias = 0 if convolution.bias is None else convolution.bias
+    return F.conv2d(
+        x, convolution.weight * scale[:, None, None, None],
+        (bias - norm.running_mean) * scale + norm.bias,
+        convolution.stride, convolution.padding, convolution.dilation, convolution.groups,
+    )  # fmt: skip
+
+
 def multiply_add(state: Mapping[str, Tensor], name: str, eps: float) -> tuple[Tensor, Tensor]:
     """A batch norm of the state as scale and shift, `(channel,)` float64 each."""
     gamma, beta, mean, variance = (

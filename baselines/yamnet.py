@@ -18,6 +18,7 @@ from baselines.base import Backbone, power_spectrum
 from baselines.catalogue import Pretrained, pretrained
 from baselines.files import YAMNET, YAMNET_CLASSES, YAMNET_INT8
 from baselines.mel import mel_bank
+from baselines.pruning import convolved
 from baselines.weights import WeightsError, find, load_exactly, require
 from melodai.errors import DependencyError
 
@@ -41,20 +42,21 @@ class _ConvNorm(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride=1, groups=1):
         super().__init__()
         self.kernel, self.stride = kernel, stride
+        padding = kernel // 2 if stride == 1 else 0
         self.convolution = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, groups=groups, bias=False
+            in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPS)
         self.norm.register_parameter("weight", None)  # the published network has no scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.convolution(pad_same(x, self.kernel, self.stride))))
+        if self.stride > 1:
+            x = pad_same(x, self.kernel, self.stride)
+        return convolved(x, self.convolution, self.norm).relu_()
 
 
 def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
     """TensorFlow's "same" padding, `(..., height, width)`: an odd zero goes to the end."""
-    if kernel == 1:
-        return x
     amounts = []
     for size in (x.shape[-1], x.shape[-2]):
         total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
@@ -90,6 +92,7 @@ class Yamnet(Backbone):
             self.blocks.append(nn.Sequential(depthwise, _ConvNorm(channels, out_channels, 1)))
             channels = out_channels
         self.output = nn.Linear(channels, NUM_CLASSES)
+        self.to(memory_format=torch.channels_last)
         bank = mel_bank(
             sample_rate=self.sample_rate, n_fft=N_FFT, n_mels=N_MELS, f_min=125, f_max=7500,
             scale="htk", area_norm=False, triangles_in="mel",
@@ -113,7 +116,7 @@ class Yamnet(Backbone):
         return log_mel.unfold(1, PATCH_FRAMES, PATCH_HOP).mT
 
     def activations(self, patches: Tensor) -> dict[str, Tensor]:
-        x = self.stem(patches[:, None])
+        x = self.stem(patches[:, None]).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x = block(x)
         embedding = x.mean((2, 3))
