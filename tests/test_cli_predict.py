@@ -213,6 +213,28 @@ def test_playlists_of_others_are_noticed_before_anything_is_done(melodai_predict
     assert not (tmp_path / "moods.csv").exists()
 
 
+def test_a_file_is_gone_on_with_from_any_folder_and_no_song_is_heard_twice(
+    melodai_predict, music, tmp_path, monkeypatch
+):
+    home = tmp_path / "home"
+    shutil.copytree(music / "sub", home / "lib" / "one")
+    (home / "lib" / "link.wav").symlink_to("one/high.wav")
+    monkeypatch.chdir(home)
+    assert melodai_predict("lib", "--out", "o.csv").exit_code == 0
+    shutil.copytree(music / "sub", home / "lib" / "two")  # the same name again
+    home.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved" / "lib" / "two")
+    for places in ([".", "../one"], [tmp_path / "moved/lib"], ["../link.wav"]):
+        done = melodai_predict(*places, "--out", "../../o.csv", "--resume", "--playlists", "lists")
+        assert done.exit_code == 0, done.output
+        names = {row["file"] for row in read_csv(tmp_path / "moved" / "o.csv")}
+        assert names <= {"lib/link.wav", "lib/one/high.wav", "lib/two/high.wav"} and len(names) == 2
+    (playlist,) = (path for path in Path("lists").iterdir())
+    assert playlist.read_text().splitlines()[-1] == "../../link.wav"
+    done = melodai_predict(".", "--out", "../../o.csv", "--resume", "--tags")
+    assert "2 files given a mood" in done.output, done.output
+
+
 def wait_for_rows(out, number):
     end = time.monotonic() + 60
     while not out.exists() or out.read_bytes().count(b"\n") <= number:

@@ -1,6 +1,8 @@
 """`melodai-predict`."""
 
+import dataclasses
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -231,8 +233,12 @@ def _write_playlists(result: "ResultFile", songs: "Songs", folder: Path) -> list
     from melodai.predict.playlists import write_playlists
 
     # In the order in which the songs were found, not in that in which they were answered.
-    rows = {row.file: row for row in result.rows() if row.mood is not None}
-    answers = (rows[str(path)] for path in songs.paths if str(path) in rows)
+    rows = {os.path.realpath(result.path_of(row)): row for row in result.rows() if row.mood}
+    answers = (
+        dataclasses.replace(rows[place], file=str(path))
+        for path in songs.paths
+        if (place := os.path.realpath(path)) in rows
+    )
     return write_playlists(answers, folder, result.moods)
 
 
@@ -241,7 +247,7 @@ def _write_tags(console: "Console", result: "ResultFile", dry_run: bool) -> "Tag
     from melodai.predict.tags import write_moods
 
     answers = (
-        (Path(row.file), row.mood) for row in result.rows() if row.mood not in (None, UNSURE)
+        (result.path_of(row), row.mood) for row in result.rows() if row.mood not in (None, UNSURE)
     )
     undo_file = Path(f"melodai-tags-{time.strftime('%Y%m%d-%H%M%S')}.undo")
     if not dry_run:

@@ -2,17 +2,20 @@
 
 A row is written in one piece and flushed to the disk every few seconds; a kill leaves at most one
 half-written row, which is cut off when the file is gone on with. Beside the file stands
-`<file>.settings.json`: what the rows depend on, so that rows of different models do not mix.
+`<file>.settings.json`: what the rows depend on, so that rows of different models do not mix, and
+`names_from`, the folder that relative names in the rows start from: the working folder of the first
+run, relative to the result file where that lies in it, so that both can move together.
 `--format json` appends to `<file>.journal`, from which the whole file is made at the end.
 """
 
+import functools
 import glob
 import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from melodai.checkpoint import replace_file, replace_text
 from melodai.errors import DataError, MelodaiError, SettingError
@@ -20,6 +23,7 @@ from melodai.predict.rows import CsvFormat, JsonLinesFormat, Row, RowFormat, jso
 
 FORMATS = ("csv", "json", "jsonl")
 SYNC_SECONDS = 5.0
+_NAMES_FROM = "names_from"
 
 
 def format_of(path: Path, name: str | None) -> str:
@@ -82,7 +86,8 @@ class ResultFile:
             else:
                 for path in {*there, *self.parts()}:
                     path.unlink()
-                replace_text(self._sidecar, json.dumps(self._settings, indent=2) + "\n")
+                settings = {**self._settings, _NAMES_FROM: self._working_folder()}
+                replace_text(self._sidecar, json.dumps(settings, indent=2) + "\n")
                 self._journal.write_bytes(self._format.header())
                 self._sidecar.chmod(self._journal.stat().st_mode)
         except OSError as error:
@@ -92,14 +97,42 @@ class ResultFile:
     def _sidecar(self) -> Path:
         return _beside(self.path, ".settings.json")
 
-    def _check_settings(self) -> None:
+    def _working_folder(self) -> str:
+        here, place = Path.cwd(), self.path.parent.resolve()
+        return os.path.relpath(here, place) if place.is_relative_to(here) else str(here)
+
+    def _made_with(self) -> dict[str, Any]:
         try:
-            before = json.loads(self._sidecar.read_text(encoding="utf-8"))
+            return json.loads(self._sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise SettingError(
                 f"{self.path} cannot be gone on with: {self._sidecar.name}, which says how it was "
                 "made, is not beside it; start over with --force, or choose another --out"
             ) from error
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        """That relative names start from; the empty path where it is the working folder."""
+        here = Path.cwd()
+        folder = (self.path.parent / self._made_with().get(_NAMES_FROM, here)).resolve()
+        return Path() if folder == here else folder
+
+    def path_of(self, row: Row) -> Path:
+        """Where the file of a row is."""
+        return self._folder / row.file
+
+    def name_of(self, path: Path) -> str:
+        """A file as the rows name it, wherever this run was begun."""
+        if path.is_absolute() or self._folder == Path():
+            return str(path)
+        try:
+            return os.path.relpath(path, self._folder)
+        except ValueError:  # another drive (Windows)
+            return str(path.absolute())
+
+    def _check_settings(self) -> None:
+        before = self._made_with()
+        before.pop(_NAMES_FROM, None)
         now = json.loads(json.dumps(self._settings))
         changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if changed:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -37,7 +38,7 @@ def predict_into(
     before_row: Callable[[SongMood], None] = lambda song: None,
     watcher: Watcher,
 ) -> None:
-    """Answers for all songs that have no row yet; a row is written as soon as it is known.
+    """Answers for all songs that have no row yet, by whatever name; a row is written at once.
 
     Args:
         result: prepared by the first process.
@@ -52,8 +53,8 @@ def predict_into(
     if share.is_first:
         result.merge_parts()
     share.wait_for_all()
-    done = {row.file for row in result.rows()}
-    mine = share.of([path for path in paths if str(path) not in done])
+    done = {os.path.realpath(result.path_of(row)) for row in result.rows()}
+    mine = share.of([path for path in paths if not done or os.path.realpath(path) not in done])
     share.wait_for_all()  # all have read the rows before any part is merged into them
     watcher.start(len(mine), len(done))
     target = result if share.world_size == 1 else result.part(share.rank)
@@ -64,7 +65,8 @@ def predict_into(
         ):
             if isinstance(answer, SongMood):
                 before_row(answer)
-            target.append(row_of(answer))
+            row = row_of(answer)
+            target.append(dataclasses.replace(row, file=result.name_of(Path(row.file))))
             watcher.answer(answer)
             num_answers += 1
     if wish.signal_number is not None and num_answers < len(mine):
