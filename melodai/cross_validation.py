@@ -13,6 +13,7 @@ from melodai.errors import SettingError
 from melodai.evaluation.predictions import FILE_NAME, Predictions, join
 from melodai.evaluation.run import EVALUATION, evaluate_run
 from melodai.evaluation.summary import Evaluation, evaluate, write_json
+from melodai.training.distributed import launched_by_torchrun
 from melodai.training.monitor import Monitor
 from melodai.training.run import resume, sample_rate_of, train
 
@@ -48,6 +49,8 @@ def cross_validate(config: Config, monitor: Monitor | None = None) -> CrossValid
         raise SettingError("--cv tests on every song in turn; it is not for --all-songs")
     if run is None:
         raise SettingError("--cv needs --out, so that it can be gone on with when interrupted")
+    if launched_by_torchrun():
+        raise SettingError("--cv trains its folds in one process; start it without torchrun")
     _claim(run, config)
     evaluations, predictions = [], []
     for fold in folds_of(config):

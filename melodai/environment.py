@@ -1,6 +1,7 @@
 """The machine: which device to use, whether the torch packages fit each other, the versions."""
 
 import importlib
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -40,12 +41,15 @@ def _version(package: str) -> str:
 def find_device(name: str) -> torch.device:
     """The named device; `auto` is the GPU there is, else the CPU.
 
+    Processes that torchrun started on one machine take a GPU each.
+
     Raises:
         SettingError: no such device here.
     """
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        rank = int(os.environ.get("LOCAL_RANK", torch.cuda.current_device()))
+        return torch.device("cuda", rank % torch.cuda.device_count())
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -56,6 +60,13 @@ def find_device(name: str) -> torch.device:
             f"--device {name} cannot be used here ({reason}); choose auto or cpu"
         ) from error
     return device
+
+
+def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the host on the device, without waiting for the device."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Windows of songs through a model: the one way to look at music outside training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from melodai.data.loader import Waveforms, evaluation_batches
+from melodai.environment import to_device
 from melodai.models import MoodModel
 
 # What songs are answered in; a temperature that is fitted in one precision is not that of another.
@@ -83,7 +84,7 @@ def infer_windows(
         logits `(batch, class)` and embeddings `(batch, embedding_size)`.
     """
     with exact_arithmetic(device, precision):
-        features = model.frontend(to_float(waveform, device), num_samples.to(device))
+        features = model.frontend(to_float(waveform, device), to_device(num_samples, device))
         with network_precision(device, precision):
             embedding = model.encoder.embed(features)
             logits = model.encoder.classifier(embedding)
@@ -99,6 +100,7 @@ def infer_songs(
     segment_samples: int | None,
     batch_size: int,
     device: torch.device,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> SongOutputs:
     """Every window of every song through the model, which is left in evaluation mode.
 
@@ -109,6 +111,7 @@ def infer_songs(
         waveforms: where the samples come from.
         tracks: indices of songs there.
         segment_samples: length of a window; None is the whole song.
+        on_batch: called before each batch; what it raises ends the work.
     """
     model.eval()
     place = {track: position for position, track in enumerate(tracks)}
@@ -118,6 +121,7 @@ def infer_songs(
     for batch in evaluation_batches(
         waveforms, tracks, segment_samples=segment_samples, batch_size=batch_size
     ):
+        on_batch()
         outputs = infer_windows(model, batch.waveform, batch.num_samples, device)
         logits.append(outputs[0])
         embeddings.append(outputs[1])

@@ -107,10 +107,11 @@ def interrupted_after(steps: int, monkeypatch):
     original = trainer_module.Trainer.train_step
 
     def counted(self, batch):
-        original(self, batch)
+        features = original(self, batch)
         done["steps"] += 1
         if done["steps"] == steps:
             os.kill(os.getpid(), signal.SIGINT)
+        return features
 
     monkeypatch.setattr(trainer_module.Trainer, "train_step", counted)
 
@@ -177,68 +178,27 @@ def torchrun(*arguments: object) -> list[str]:
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_metrics_and_weights_of_one(train, library, cache, tmp_path):
-    options = dict(epochs=1, learning_rate=1e-4, arch="residual", mixup_alpha=0.0)
-    one = train(tmp_path / "one", **options)
-    flags = [f"--{k.replace('_', '-')}={v}" for k, v in options.items()]
+def test_two_processes_train_the_same_songs_as_well_as_one(train, library, cache, tmp_path):
+    options = dict(
+        arch="residual", epochs=8, early_stopping=0, learning_rate=3e-4, batch_size=8,
+        segments_per_track=2,
+    )  # fmt: skip
+    runs = [train(tmp_path / f"seed{seed}", **options, seed=seed).run for seed in (0, 1, 2)]
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     arguments = ["--data", library, "--cache-dir", cache, *QUICK, *flags, "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         torchrun(*arguments, "--out", tmp_path / "two"),
-        env=environment, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("Best epoch") == 1, "one process speaks"
-    events = list((tmp_path / "two").glob("events.out.tfevents.*"))
-    assert len(events) == 1, "one set of logs"
-    # The first epoch: after it, what rounding differs is amplified by Adam, whose first steps have
-    # one size whatever the gradient's, along directions that batch norm makes indifferent.
-    row, other = history(one.run)[0], history(tmp_path / "two")[0]
-    for key in ("train_loss", "validation_loss"):
-        assert float(row[key]) == pytest.approx(float(other[key]), rel=5e-3), key
-    assert row["train_accuracy"] == other["train_accuracy"]
-    split = [(run / "split.csv").read_text() for run in (one.run, tmp_path / "two")]
-    assert split[0] == split[1]
-
-
-GRADIENTS = """
-import sys, torch, torch.distributed as dist
-from melodai.config import FrontEndConfig
-from melodai.models import build_model
-from melodai.training.distributed import average_gradients, process_group, synchronise_batch_norm
-with process_group(torch.device("cpu"), 8) as ranks:
-    torch.manual_seed(0)
-    encoder = build_model(sys.argv[1], 3, frontend=FrontEndConfig(image_size=64)).encoder
-    if ranks.world_size > 1:
-        encoder = synchronise_batch_norm(encoder)
-    # In float64, so that what differs is not rounding.
-    encoder = encoder.double()
-    pictures, targets = torch.randn(8, 1, 64, 64).double(), torch.randn(8, 3).double()
-    torch.manual_seed(1)
-    logits = encoder.train()(pictures[ranks.rows(8)])
-    (logits - targets[ranks.rows(8)]).square().sum(1).mean().backward()
-    average_gradients(encoder)
-    if ranks.is_first:
-        gradients = {name: p.grad for name, p in encoder.named_parameters()}
-        torch.save([gradients, dict(encoder.named_buffers())], sys.argv[2])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("arch", ["advanced", "residual"])
-def test_two_processes_have_the_gradients_and_statistics_of_one(arch, tmp_path):
-    script = tmp_path / "gradients.py"
-    script.write_text(GRADIENTS)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    launcher += ["--master-port", str(20000 + os.getpid() % 20000)]
-    for start, name in (([sys.executable], "one"), (launcher, "two")):
-        subprocess.run([*start, str(script), arch, str(tmp_path / name)], check=True, timeout=120)
-    one, two = torch.load(tmp_path / "one"), torch.load(tmp_path / "two")
-    for first, second in zip(one, two, strict=True):
-        assert first.keys() == second.keys()
-        for key, value in first.items():
-            scale = value.double().abs().max().item() + 1
-            assert (value - second[key]).abs().max().item() < 1e-9 * scale, key
+    assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 1, "one set of logs"
+    assert (runs[0] / "split.csv").read_text() == (tmp_path / "two" / "split.csv").read_text()
+    last, both = [history(run)[-1] for run in runs], history(tmp_path / "two")[-1]
+    for name in ("validation_accuracy", "validation_macro_f1", "train_loss"):
+        scores = [float(row[name]) for row in last]
+        spread = max(scores) - min(scores)
+        assert min(scores) - spread <= float(both[name]) <= max(scores) + spread, (name, scores)
 
 
 @pytest.mark.slow
@@ -258,26 +218,27 @@ def test_a_rank_that_dies_ends_the_run_and_leaves_a_checkpoint(library, cache, t
         ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
     ).stdout.split()
     os.kill(int(children[-1]), signal.SIGKILL)
-    _, errors = process.communicate(timeout=90)
+    said, errors = process.communicate(timeout=90)
     assert process.returncode != 0
-    assert "another process of this run has died" in errors
-    assert f"melodai-train --resume {out}" in errors
+    # Either the first process found that the other is gone, or torchrun told it first.
+    assert "another process of this run has died" in errors or "saved" in said
+    assert f"-m melodai.cli.main train --resume {out}" in said + errors
     assert load_checkpoint(out / "last.pt")["progress"]["epoch"] >= 2
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_before_the_step(train, tmp_path, monkeypatch):
-    original = trainer_module.Trainer.augmented_features
+    original = trainer_module.Trainer.examples
 
-    def poisoned(self, batch, draw):
-        features = original(self, batch, draw)
+    def poisoned(self, batch):
+        features, targets = original(self, batch)
         if self.progress.epoch == 2:
             before.update({k: v.clone() for k, v in self.model.encoder.named_parameters()})
             trainers.append(self)
             features = features * float("nan")
-        return features
+        return features, targets
 
     before, trainers = {}, []
-    monkeypatch.setattr(trainer_module.Trainer, "augmented_features", poisoned)
+    monkeypatch.setattr(trainer_module.Trainer, "examples", poisoned)
     with pytest.raises(NonFiniteLossError, match=r"epoch 2, step 1; .*\.wav"):
         train(tmp_path / "run", arch="residual", epochs=3)
     for name, weight in trainers[0].model.encoder.named_parameters():

@@ -62,8 +62,9 @@ def _compare(
     out, monitor = config.run.out, ProgressMonitor()
     try:
         comparison = compare_models(config, entries, out, monitor)
-    except (Interrupted, KeyboardInterrupt):
-        monitor.print("Stopped; the same command goes on.")
+    except Interrupted as interrupt:
+        monitor.print(f"{interrupt}; saved. The same command goes on with it.")
+        interrupt.is_explained = True
         raise
     if not comparison.compared:
         raise DataError("none of these networks can be had here; see the reasons above")

@@ -8,6 +8,7 @@ saved, the command to go on is printed).
 """
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from melodai.cli.pretrain import pretrain
 from melodai.cli.study import audit, ceiling, report, sound
 from melodai.cli.train import train
 from melodai.errors import MelodaiError
-from melodai.interrupt import Interrupted
+from melodai.interrupt import Interrupted, prompt_interrupt
 
 COMMANDS = {
     "train": train,
@@ -40,6 +41,8 @@ COMMANDS = {
     "export": export,
     "explain": explain,
 }
+
+GO_ON = "the same command starts again; what it had decoded or computed is in the cache."
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,13 +66,19 @@ def _version(
 
 
 def ends_by_its_signal(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, whose exit code tells Ctrl-C (130) from SIGTERM (143); typer does not."""
+    """The command, whose exit code tells Ctrl-C (130) from SIGTERM (143); typer does not.
+
+    Both are obeyed at once, unless the command puts them off to its next step.
+    """
 
     @functools.wraps(command)
     def run_command(*arguments: Any, **options: Any) -> None:
         try:
-            command(*arguments, **options)
+            with prompt_interrupt():
+                command(*arguments, **options)
         except Interrupted as interrupt:
+            if not interrupt.is_explained and os.environ.get("RANK", "0") == "0":
+                typer.echo(f"{interrupt}; {GO_ON}", err=True)
             raise typer.Exit(128 + interrupt.signal_number) from interrupt
 
     return run_command

@@ -109,14 +109,14 @@ def predict(
     from melodai.predict.predictor import Predictor
     from melodai.predict.result_file import ResultFile, format_of
     from melodai.predict.run import predict_into, settings_of
-    from melodai.predict.shares import decoders_of_rank, device_of_rank, joined
+    from melodai.predict.shares import decoders_of_rank, joined
     from melodai.predict.songs import find_songs
     from melodai.zero_shot import open_model
 
     kind = format_of(out, format_name) if out or format_name else "jsonl"
     songs = find_songs(places)
     predictor = Predictor(
-        open_model(model), device=device_of_rank(device), precision=precision,
+        open_model(model), device=device, precision=precision,
         batch_size=batch_size, num_decoders=num_decoders or decoders_of_rank(num_cores()),
         min_confidence=min_confidence,
     )  # fmt: skip
@@ -143,6 +143,7 @@ def predict(
         except Interrupted as interrupt:
             if share.is_first:
                 _say_how_to_go_on(console, interrupt, result, out)
+            interrupt.is_explained = True
             raise
         if not share.is_first:
             return

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ def _train(
 
 def _report(resume: Path | None, options: dict[str, Any], config: Config | None = None) -> None:
     """Trains, and says where everything is and how to go on."""
+    from melodai.checkpoint import LAST
     from melodai.cli.progress import ProgressMonitor
     from melodai.interrupt import Interrupted
     from melodai.training.run import default_run_folder
@@ -94,11 +96,21 @@ def _report(resume: Path | None, options: dict[str, Any], config: Config | None 
         else:
             result = start(config, monitor, _inspection(config))
     except Interrupted as interrupt:
-        monitor.print(f"{interrupt}; saved. Go on with:  melodai-train --resume {run}")
+        if (run / LAST).exists():
+            monitor.print(f"{interrupt}; saved. Go on with:  {_command_to_go_on(run)}")
+            interrupt.is_explained = True
         raise
     except RankFailedError as error:
-        raise RankFailedError(f"{error}. Go on with:  melodai-train --resume {run}") from error
+        raise RankFailedError(f"{error}. Go on with:  {_command_to_go_on(run)}") from error
     monitor.result(result)
+
+
+def _command_to_go_on(run: Path) -> str:
+    num_processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    start = "melodai-train"
+    if num_processes != "1":
+        start = f"torchrun --nproc-per-node {num_processes} -m melodai.cli.main train"
+    return f"{start} --resume {shlex.quote(str(run))}"
 
 
 def _inspection(config: Config) -> Callable[..., list[str]]:
@@ -125,6 +137,7 @@ def _cross_validate(config: Config) -> None:
         result = cross_validate(config, monitor)
     except Interrupted as interrupt:
         monitor.print(f"{interrupt}; saved. The same command goes on with it.")
+        interrupt.is_explained = True
         raise
     print_scores(result.evaluation)
     monitor.print(f"Results:  {result.run}  (evaluation.json, predictions.csv, predictions.npz)")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from melodai.data.segments import Segment
 from melodai.data.store import CachedTrack
+from melodai.environment import to_device
 
 logger = logging.getLogger(__name__)
 
@@ -105,15 +106,9 @@ class DeviceWaveforms:
         starts = torch.tensor([int(self._offsets[s.track]) + s.start for s in segments])
         longest = int(lengths.max())
         # A view whose row n is the window that starts at sample n; indexing copies the wanted rows.
-        batch = self._samples.unfold(0, longest, 1)[_to(starts, device)]
-        is_padding = torch.arange(longest, device=device) >= _to(lengths, device)[:, None]
+        batch = self._samples.unfold(0, longest, 1)[to_device(starts, device)]
+        is_padding = torch.arange(longest, device=device) >= to_device(lengths, device)[:, None]
         return batch.masked_fill_(is_padding, 0)
-
-
-def _to(values: Tensor, device: torch.device) -> Tensor:
-    if device.type != "cuda":
-        return values
-    return values.pin_memory().to(device, non_blocking=True)
 
 
 def open_waveforms(

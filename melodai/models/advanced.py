@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from melodai.config import FrontEndConfig
 from melodai.models.base import MoodModel, OwnEncoder, log_mel_frontend
-from melodai.models.blocks import ConvBlock, Dropout, Embedding, initialise, start_from_even_odds
+from melodai.models.blocks import ConvBlock, Embedding, initialise, start_from_even_odds
 from melodai.models.registry import register_model
 
 # Dropout after each pooled stage; the dense layers have their own, `--dropout`.
@@ -27,11 +27,11 @@ class AdvancedCNN(OwnEncoder):
         super().__init__()
         stage_dropout = min(STAGE_DROPOUT, dropout)
         self.stem = nn.Sequential(
-            ConvBlock(1, 64, 7, stride=2), nn.MaxPool2d(2), Dropout(stage_dropout)
+            ConvBlock(1, 64, 7, stride=2), nn.MaxPool2d(2), nn.Dropout(stage_dropout)
         )
         self.stages = nn.Sequential(
-            ConvBlock(64, 128), ConvBlock(128, 128), nn.MaxPool2d(2), Dropout(stage_dropout),
-            ConvBlock(128, 256), ConvBlock(256, 256), nn.MaxPool2d(2), Dropout(stage_dropout),
+            ConvBlock(64, 128), ConvBlock(128, 128), nn.MaxPool2d(2), nn.Dropout(stage_dropout),
+            ConvBlock(128, 256), ConvBlock(256, 256), nn.MaxPool2d(2), nn.Dropout(stage_dropout),
             ConvBlock(256, 512), ConvBlock(512, 512),
         )  # fmt: skip
         self.embedding = Embedding(self.channels, dropout)

@@ -1,43 +1,8 @@
 """Layers that the networks are made of."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-
-class Dropout(nn.Module):
-    """Element-wise dropout, the same whether one process computes a batch or several do.
-
-    Every process draws the mask of the whole global batch from its (equally seeded) generator and
-    takes the rows of its own examples; with one process this is ordinary dropout.
-
-    Shape: any `(batch, ...)` -> the same.
-
-    Args:
-        probability: share of the elements set to zero, in [0, 1).
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def extra_repr(self) -> str:
-        return f"probability={self.probability}"
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.probability == 0:
-            return x
-        rank, world_size, batch = 0, 1, x.shape[0]
-        if dist.is_available() and dist.is_initialized():
-            rank, world_size = dist.get_rank(), dist.get_world_size()
-        channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        keep = torch.empty(
-            (world_size * batch, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout
-        )
-        keep.bernoulli_(1 - self.probability)
-        return x * keep[rank * batch : (rank + 1) * batch] / (1 - self.probability)
 
 
 class ConvBlock(nn.Sequential):
@@ -96,10 +61,10 @@ class Embedding(nn.Sequential):
             nn.Flatten(),
             nn.Linear(channels, 512),
             nn.ReLU(inplace=True),
-            Dropout(dropout),
+            nn.Dropout(dropout),
             nn.Linear(512, self.size),
             nn.ReLU(inplace=True),
-            Dropout(dropout),
+            nn.Dropout(dropout),
         )
 
 

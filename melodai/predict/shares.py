@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-import torch
 import torch.distributed as dist
 
 from melodai.errors import RankFailedError
@@ -65,13 +64,6 @@ def joined() -> Iterator[Share]:
         yield Share(dist.get_rank(), dist.get_world_size(), group)
     finally:
         dist.destroy_process_group()
-
-
-def device_of_rank(name: str) -> str:
-    """`auto` with several GPUs in this machine is the one of this process' number here."""
-    if name != "auto" or "LOCAL_RANK" not in os.environ or not torch.cuda.is_available():
-        return name
-    return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
 
 
 def decoders_of_rank(num_cores: int) -> int:

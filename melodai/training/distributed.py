@@ -1,38 +1,87 @@
-"""Several processes that together compute what one would, started by `torchrun`.
-
-Each process takes its rows of the same global batch. Batch norm sees the statistics of the whole
-batch, dropout draws the whole batch's mask (`models.blocks.Dropout`), gradients are averaged.
-"""
+"""Several processes that share each batch, started by `torchrun`; on GPUs one process a GPU."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from melodai.errors import RankFailedError, SettingError
+
+Value = TypeVar("Value")
+
+# All wait for the first process to decode the songs, however many there are.
+PATIENCE = timedelta(days=7)
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among all: `rank` of `world_size`."""
+    """This process among all: `rank` of `world_size`.
+
+    Attributes:
+        patient: the group in which to wait for a long time.
+    """
 
     rank: int = 0
     world_size: int = 1
+    patient: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
         """Whether this process writes the logs and checkpoints."""
         return self.rank == 0
 
-    def rows(self, batch_size: int) -> slice:
-        """This process' rows of a global batch."""
-        each = batch_size // self.world_size
-        return slice(self.rank * each, (self.rank + 1) * each)
+    def wait(self) -> None:
+        """Returns when all processes have come here; a signal is handled meanwhile."""
+        if self.world_size == 1:
+            return
+        work = dist.barrier(self.patient, async_op=True)
+        while not work.is_completed():
+            time.sleep(POLL_SECONDS)
+        work.wait()
+
+    def agreed(self, signal_number: int | None) -> int | None:
+        """A signal that any process has got: all stop at the same step, or none."""
+        if self.world_size == 1:
+            return signal_number
+        largest = torch.tensor(signal_number or 0)
+        dist.all_reduce(largest, dist.ReduceOp.MAX, self.patient)
+        return int(largest) or None
+
+    def same(self, value: Value) -> Value:
+        """What the first process has."""
+        if self.world_size == 1:
+            return value
+        self.wait()
+        values = [value]
+        dist.broadcast_object_list(values, group=self.patient)
+        return values[0]
+
+    def share_buffers(self, network: nn.Module) -> None:
+        """The first process' statistics of batch norms, for all: on a CPU each has its own."""
+        if self.world_size > 1:
+            for buffer in network.buffers():
+                dist.broadcast(buffer, 0)
+
+    def wrap(self, encoder: nn.Module, *, some_are_frozen: bool) -> nn.Module:
+        """The network whose backward pass averages the gradients of all processes."""
+        if self.world_size == 1:
+            return encoder
+        return DistributedDataParallel(encoder, find_unused_parameters=some_are_frozen)
+
+    def with_synchronous_batch_norm(self, encoder: nn.Module, device: torch.device) -> nn.Module:
+        """On GPUs batch norms see the statistics of the whole batch."""
+        if self.world_size == 1 or device.type != "cuda":
+            return encoder
+        return nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
 
 
 def launched_by_torchrun() -> bool:
@@ -45,7 +94,8 @@ def process_group(device: torch.device, batch_size: int) -> Iterator[Ranks]:
     """Joins the other processes, if torchrun started any, and leaves them at the end.
 
     Raises:
-        SettingError: the batch cannot be divided evenly among the processes.
+        SettingError: the batch cannot be divided evenly among the processes, or there are more
+            processes than GPUs.
         RankFailedError: another process died or left while this one was waiting for it.
     """
     if not launched_by_torchrun():
@@ -57,9 +107,20 @@ def process_group(device: torch.device, batch_size: int) -> Iterator[Ranks]:
             f"--batch-size {batch_size} cannot be shared by {world_size} processes; "
             f"choose a multiple of {world_size}"
         )
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "gloo"
+    if device.type == "cuda":
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", world_size))
+        if here > torch.cuda.device_count():
+            raise SettingError(
+                f"{here} processes for {torch.cuda.device_count()} GPUs; "
+                "choose --nproc-per-node accordingly"
+            )
+        torch.cuda.set_device(device)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend)
     try:
-        yield Ranks(dist.get_rank(), world_size)
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        yield Ranks(dist.get_rank(), world_size, patient)
     except (dist.DistError, RuntimeError) as error:
         if not _is_lost_connection(error):
             raise
@@ -73,66 +134,3 @@ def process_group(device: torch.device, batch_size: int) -> Iterator[Ranks]:
 def _is_lost_connection(error: Exception) -> bool:
     words = ("connection", "closed by peer", "gloo", "nccl", "timed out", "broken pipe", "socket")
     return isinstance(error, dist.DistError) or any(word in str(error).lower() for word in words)
-
-
-class SynchronisedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch norm over the global batch, on CPU as well as on GPU (torch's own is for GPUs only).
-
-    Equal shares are assumed: every process has as many examples as the others.
-
-    Shape: `(batch, channel, ...)` -> the same.
-    """
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.dim() < 2:
-            raise ValueError(f"expected (batch, channel, ...), got {input.dim()} dimensions")
-
-    def forward(self, input: Tensor) -> Tensor:
-        if not self.training or not dist.is_initialized():
-            return super().forward(input)
-        x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
-        axes = [axis for axis in range(x.dim()) if axis != 1]
-        world_size = dist.get_world_size()
-        count = world_size * x.numel() // x.shape[1]
-        mean = all_reduce(x.mean(axes)) / world_size
-        shape = [1, -1] + [1] * (x.dim() - 2)
-        # Centred before squaring: E[x²] − E[x]² would lose digits where the mean is large.
-        centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().mean(axes)) / world_size
-        with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / max(count - 1, 1)), self.momentum)
-        scale = (self.weight * torch.rsqrt(variance + self.eps)).view(shape)
-        return (centred * scale + self.bias.view(shape)).to(input.dtype)
-
-
-def synchronise_batch_norm(module: nn.Module) -> nn.Module:
-    """The network with every batch norm replaced by one over the global batch; same state dict."""
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
-        synchronised = SynchronisedBatchNorm(
-            module.num_features, module.eps, module.momentum, True, module.track_running_stats
-        )
-        synchronised.load_state_dict(module.state_dict())
-        return synchronised.train(module.training)
-    for name, child in module.named_children():
-        setattr(module, name, synchronise_batch_norm(child))
-    return module
-
-
-def average_gradients(network: nn.Module) -> None:
-    """Averages the gradients over the processes, in one message.
-
-    The networks here are a few megabytes, so that overlapping the exchange with the backward
-    pass, as DistributedDataParallel does, would save next to nothing, and wraps the network.
-    """
-    if not dist.is_initialized():
-        return
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    start = 0
-    for gradient in gradients:
-        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-        start += gradient.numel()

@@ -17,7 +17,6 @@ from melodai.data.corpus import Corpus, prepare
 from melodai.data.splits import Split, make_split, read_split, write_split
 from melodai.environment import check_torch_packages, find_device, versions
 from melodai.errors import CheckpointError, DataError, SettingError
-from melodai.interrupt import graceful_interrupt
 from melodai.labels import THREE
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import (
@@ -57,6 +56,15 @@ class TrainingResult:
     def load(self) -> MoodModel:
         """The model of the best epoch, ready to evaluate."""
         return load_model(self.run)
+
+
+def read_result(run: Path) -> TrainingResult:
+    """What a finished run came to."""
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    return TrainingResult(
+        run=run, arch=metrics["arch"], epochs=metrics["epochs"],
+        best_epoch=metrics["best_epoch"], metrics=metrics,
+    )  # fmt: skip
 
 
 # Looks a split over, and says what is wrong with it.
@@ -121,11 +129,11 @@ def _train(
     if config.model.arch != AUTO:
         find_architecture(config.model.arch)
     device = find_device(config.run.device)
-    with graceful_interrupt() as wish, process_group(device, config.training.batch_size) as ranks:
+    with process_group(device, config.training.batch_size) as ranks:
         config, switched_off = for_data(config)
         if switched_off and ranks.is_first:
             monitor.warning(switched_off)
-        _check_pairs(config, ranks)
+        run = ranks.same(run)
         corpus = _prepare(config, monitor, ranks)
         split = _split(config, corpus, run, resume)
         if inspect is not None and ranks.is_first:
@@ -139,14 +147,24 @@ def _train(
         model = build_for(config, arch, corpus.moods)
         run.mkdir(parents=True, exist_ok=True)
         if mode in ("probe", "zero-shot"):
+            if not ranks.is_first:  # a head is fitted in one process
+                ranks.wait()
+                return read_result(run)
             _write_settings(config, run, corpus, split)
             monitor.message(_description(corpus, split, model, arch, device))
             scores = probe(model, corpus, split, config, run, arch, mode, device, monitor)
             monitor.finish()
-            return _write_metrics(run, arch, config, corpus, split, scores)
+            result = _write_metrics(run, arch, config, corpus, split, scores)
+            ranks.wait()
+            return result
+        if not split.validation:
+            raise SettingError(
+                "no songs are left to choose the best epoch by; raise --validation-fraction"
+            )
+        ranks.wait()  # for the first process, which listened for copies
         trainer = Trainer(
             model=model, arch=arch, config=config, corpus=corpus, split=split,
-            device=device, ranks=ranks, run=run, monitor=monitor, wish=wish,
+            device=device, ranks=ranks, run=run, monitor=monitor,
         )  # fmt: skip
         if resume:
             trainer.load_last(load_checkpoint(run / LAST))
@@ -192,27 +210,16 @@ def build_for(config: Config, arch: str, moods: Sequence[str]) -> MoodModel:
     )
 
 
-def _check_pairs(config: Config, ranks: Ranks) -> None:
-    """Mixup mixes neighbours: several processes make one's pairs if each has an even share."""
-    share = config.training.batch_size // ranks.world_size
-    if config.augment.mixup_alpha and ranks.world_size > 1 and share % 2:
-        raise SettingError(
-            f"--mixup-alpha with {ranks.world_size} processes needs an even number of segments in "
-            f"each; --batch-size {config.training.batch_size} gives {share}"
-        )
-
-
 def _prepare(config: Config, monitor: Monitor, ranks: Ranks) -> Corpus:
     """Decodes, on the first process; the others then find everything in the cache."""
     sample_rate = sample_rate_of(config)
     if not ranks.is_first:
-        torch.distributed.barrier()
+        ranks.wait()
     corpus = prepare(
         config.data, sample_rate, lambda done, total, path: monitor.decoding(done, total)
     )
-    if ranks.world_size > 1 and ranks.is_first:
-        torch.distributed.barrier()
     if ranks.is_first:
+        ranks.wait()
         for warning in corpus.warnings:
             monitor.warning(warning)
     return corpus
@@ -257,8 +264,7 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
     """Loads the best weights, shows what they get right and wrong, writes `metrics.json`."""
     best = trainer.progress.best
     run = trainer.run
-    if trainer.ranks.world_size > 1:
-        torch.distributed.barrier()  # best.pt is whole before any process reads it
+    trainer.ranks.wait()  # best.pt is whole before any process reads it
     trainer.model.encoder.load_state_dict(load_checkpoint(run / BEST)["encoder"])
     trainer.average = None
     scores = summarise(trainer, logger)

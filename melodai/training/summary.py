@@ -1,18 +1,23 @@
 """What a finished run shows of its best epoch: pictures, songs to listen to, the space of songs."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from melodai.data.loader import Batch
 from melodai.data.segments import Segment
 from melodai.explain.picture import contributions_figure
 from melodai.explain.window import explain_window
 from melodai.inference import SongOutputs, to_float
 from melodai.metrics import MoodScores, pool_by_track
 from melodai.references import FILE_NAME, References
+from melodai.training.augmentation import pictures_of
 from melodai.training.logger import RunLogger, as_audio
-from melodai.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from melodai.training.trainer import Trainer
 
 NUM_WRONG_SONGS = 5
 SECONDS_TO_LISTEN = 20.0
@@ -21,16 +26,17 @@ NUM_EXPLAINED, EXPLAINING_STEPS = 3, 48
 # A new song is held against every reference, and the projector is a page in a browser: of more
 # songs than these an even choice is taken.
 MOST_REFERENCES, MOST_VALIDATION_POINTS = 4000, 1000
+PICTURES_IN_GRID = 12
 
 
-def summarise(trainer: Trainer, logger: RunLogger | None) -> MoodScores:
+def summarise(trainer: "Trainer", logger: RunLogger | None) -> MoodScores:
     """Scores of the validation songs with the present weights; logs what they look like.
 
     The first process also writes the training songs' embeddings into the run folder.
     """
     tracks = list(trainer.split.validation)
     probabilities = trainer.song_probabilities(tracks)
-    scores = trainer.scores_of(probabilities, tracks)
+    scores = trainer.targets.scores(probabilities, tracks)
     if not trainer.ranks.is_first:
         return scores
     train = _evenly(trainer.split.train, MOST_REFERENCES)
@@ -38,7 +44,7 @@ def summarise(trainer: Trainer, logger: RunLogger | None) -> MoodScores:
     outputs = trainer.song_outputs(trainer.model, shown)
     _write_references(trainer, train, outputs.song_embeddings(len(shown))[: len(train)])
     if logger is not None:
-        labels = trainer.labels[tracks].numpy()
+        labels = trainer.targets.labels[tracks].numpy()
         logger.validation(probabilities, labels, trainer.progress.best.epoch)
         if not trainer.corpus.holds_pictures:
             _log_wrong_songs(trainer, logger, tracks, probabilities)
@@ -46,12 +52,26 @@ def summarise(trainer: Trainer, logger: RunLogger | None) -> MoodScores:
     return scores
 
 
+def log_augmented(trainer: "Trainer", logger: RunLogger, batch: Batch, features: Any) -> None:
+    """A grid of pictures as the network saw them, after 0, 1, 2, 4, 8, … epochs."""
+    epochs_done = trainer.progress.epoch - 1
+    shown = pictures_of(trainer.model.frontend, features)
+    if epochs_done & (epochs_done - 1) or shown is None:
+        return
+    shown = shown[:PICTURES_IN_GRID]
+    moods = [trainer.corpus.tracks[index].mood for index in batch.track[: len(shown)].tolist()]
+    seconds = None
+    if not trainer.corpus.holds_pictures:
+        seconds = batch.num_samples.float().mean().item() / trainer.model.sample_rate
+    logger.augmented(shown, moods, seconds, trainer.progress.epoch)
+
+
 def _evenly(tracks: Sequence[int], most: int) -> list[int]:
     step = max(1, -(-len(tracks) // most))
     return list(tracks[::step])
 
 
-def _write_references(trainer: Trainer, tracks: list[int], embeddings: Tensor) -> None:
+def _write_references(trainer: "Trainer", tracks: list[int], embeddings: Tensor) -> None:
     """The songs it learned from: what is like a new song, and whether anything is."""
     songs = [trainer.corpus.tracks[track] for track in tracks]
     References.of(
@@ -62,11 +82,13 @@ def _write_references(trainer: Trainer, tracks: list[int], embeddings: Tensor) -
     ).save(trainer.run / FILE_NAME)
 
 
-def _log_wrong_songs(trainer: Trainer, logger: RunLogger, tracks: list[int], probabilities) -> None:
+def _log_wrong_songs(
+    trainer: "Trainer", logger: RunLogger, tracks: list[int], probabilities
+) -> None:
     """The songs whose own mood was thought least likely, surest mistake first."""
     moods, corpus = trainer.corpus.moods, trainer.corpus
     predicted = probabilities.argmax(1)
-    labels = trainer.labels[tracks].numpy()
+    labels = trainer.targets.labels[tracks].numpy()
     wrong = sorted(
         (index for index in range(len(tracks)) if predicted[index] != labels[index]),
         key=lambda index: (-probabilities[index].max(), corpus.tracks[tracks[index]].name),
@@ -85,7 +107,7 @@ def _log_wrong_songs(trainer: Trainer, logger: RunLogger, tracks: list[int], pro
 
 
 def _log_explanation(
-    trainer: Trainer, logger: RunLogger, rank: int, track: int, probabilities: np.ndarray
+    trainer: "Trainer", logger: RunLogger, rank: int, track: int, probabilities: np.ndarray
 ) -> None:
     """What in the middle of a song spoke for the mood that it was taken for."""
     song, rate = trainer.corpus.tracks[track], trainer.model.sample_rate
@@ -108,7 +130,7 @@ def _log_explanation(
 
 
 def _log_embedding(
-    trainer: Trainer, logger: RunLogger, tracks: list[int], outputs: SongOutputs
+    trainer: "Trainer", logger: RunLogger, tracks: list[int], outputs: SongOutputs
 ) -> None:
     """Songs as the means of their windows' embeddings."""
     corpus, validation = trainer.corpus, set(trainer.split.validation)

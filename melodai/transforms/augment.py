@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from melodai.config import AugmentConfig, FrontEndConfig
+from melodai.environment import to_device
 from melodai.transforms.affine import Affine
 from melodai.transforms.base import (
     Parameters,
@@ -47,7 +48,7 @@ class AugmentDraw(NamedTuple):
 
     def to(self, device: torch.device | str) -> "AugmentDraw":
         """A copy on the device."""
-        return map_tensors(lambda values: values.to(device, non_blocking=True), self)
+        return map_tensors(lambda values: to_device(values, torch.device(device)), self)
 
 
 class Augment:

@@ -19,7 +19,6 @@ from melodai.environment import find_device, versions
 from melodai.errors import SettingError
 from melodai.evaluation.predictions import Predictions, join, make_predictions
 from melodai.inference import SongOutputs
-from melodai.interrupt import Wish
 from melodai.models import build_model
 from melodai.training.distributed import Ranks
 from melodai.training.monitor import Monitor
@@ -186,7 +185,7 @@ def _train(config: Config, corpus: Corpus, split: Split, monitor: Monitor) -> Tr
         trainer = Trainer(
             model=model, arch=config.model.arch, config=config, corpus=corpus, split=split,
             device=find_device(config.run.device), ranks=Ranks(), run=Path(folder),
-            monitor=monitor, wish=Wish(),
+            monitor=monitor,
         )  # fmt: skip
         try:
             trainer.fit(None)

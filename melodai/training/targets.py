@@ -1,0 +1,51 @@
+"""What training wants to hear of each song, what an answer costs, and how good answers are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from melodai.config import Config
+from melodai.data.corpus import Corpus
+from melodai.data.splits import Split
+from melodai.metrics import MoodScores, scores_of_confusion
+from melodai.training.loss import balanced_class_weights, mood_loss, one_hot
+
+
+class Targets:
+    """The labels of all songs, on the device that trains.
+
+    Attributes:
+        labels: `(track,)` class indices, on the CPU.
+    """
+
+    def __init__(self, corpus: Corpus, split: Split, config: Config, device: torch.device) -> None:
+        num_moods = len(corpus.moods)
+        self.labels = torch.tensor(corpus.classes)
+        shares = one_hot(self.labels, num_moods)
+        if config.data.soft_labels:
+            shares = torch.tensor([track.scores for track in corpus.tracks]).float()
+        weights = torch.ones(num_moods)
+        if config.training.class_weights:
+            weights = balanced_class_weights(self.labels[list(split.train)].tolist(), num_moods)
+        self._shares, self._weights = shares.to(device), weights.to(device)
+        self._smoothing = config.training.label_smoothing
+
+    def of(self, tracks: Tensor) -> Tensor:
+        """Shares `(batch, class)` of the moods of some songs, whose indices are on the device."""
+        return self._shares[tracks]
+
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """`(batch,)`."""
+        return mood_loss(logits, targets, self._weights, self._smoothing)
+
+    def scores(self, probabilities: np.ndarray, tracks: Sequence[int]) -> MoodScores:
+        """Scores of songs `(track, class)`, with the loss that training uses."""
+        device = self._shares.device
+        rows = torch.tensor(list(tracks))
+        logits = torch.from_numpy(probabilities).clamp_min(1e-12).log().float().to(device)
+        loss = self.losses(logits, self.of(rows.to(device))).mean().item()
+        confusion = np.zeros((probabilities.shape[1],) * 2, np.int64)
+        np.add.at(confusion, (self.labels[rows].numpy(), probabilities.argmax(1)), 1)
+        return scores_of_confusion(confusion, loss)
