@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from melodai.cli.progress import ProgressMonitor
+
 COMMAND = """
 import os, sys
 from pathlib import Path
@@ -75,3 +77,12 @@ def test_streams_that_were_closed_before_are_no_matter(tmp_path):
     command = f'"{sys.executable}" -c "$0" "$1" --fails >&- 2>&-'
     done = subprocess.run(["sh", "-c", command, COMMAND, str(tmp_path / "kept")])
     assert done.returncode == 3 and (tmp_path / "kept").read_text() == "kept"
+
+
+def test_what_training_says_of_a_file_moves_no_cursor(capsys):
+    monitor = ProgressMonitor()
+    monitor.message("left out:\n  a\x1b[2J\r:cat:[red].mp3")
+    monitor.warning("b\x1b[31m[red].mp3")
+    assert capsys.readouterr().out == (
+        "left out:\n  a\ufffd[2J\ufffd:cat:[red].mp3\nwarning: b\ufffd[31m[red].mp3\n"
+    )

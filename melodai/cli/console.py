@@ -103,3 +103,8 @@ def readable(name: object) -> str:
         letter if letter.isprintable() or letter in _JOINERS else "\N{REPLACEMENT CHARACTER}"
         for letter in unicodedata.normalize("NFC", text)
     )
+
+
+def readable_lines(text: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(map(readable, text.split("\n")))

@@ -62,6 +62,7 @@ def explain(
 
 
 def _print(found: "SongExplanation") -> None:
+    from melodai.cli.console import readable
     from melodai.explain.song import strongest_spans
 
     shares = ", ".join(
@@ -82,7 +83,8 @@ def _print(found: "SongExplanation") -> None:
             )
     for song in found.nearest:
         artist = f" by {song.artist}" if song.artist else ""
-        typer.echo(f"Near:     {song.name}{artist} ({song.mood}), distance {song.distance:.2f}")
+        name = readable(f"{song.name}{artist} ({song.mood})")
+        typer.echo(f"Near:     {name}, distance {song.distance:.2f}")
     if found.unfamiliarity > 1:
         typer.echo("It is far from every song the model learned from: the answer means little.")
 

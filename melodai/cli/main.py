@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from melodai.cli.compare import compare
-from melodai.cli.console import forgiving_streams
+from melodai.cli.console import forgiving_streams, readable_lines
 from melodai.cli.evaluate import evaluate
 from melodai.cli.explain import explain
 from melodai.cli.export import export
@@ -115,7 +115,7 @@ def _run(application: Any) -> None:
             application()
         except MelodaiError as error:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-            typer.echo(str(error), err=True)
+            typer.echo(readable_lines(str(error)), err=True)
             sys.exit(error.exit_code)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from melodai.cli.console import plain_console
+from melodai.cli.console import plain_console, readable_lines
 from melodai.training.monitor import EpochReport, Monitor
 from melodai.training.run import TrainingResult
 
@@ -26,13 +26,13 @@ class ProgressMonitor(Monitor):
 
     def print(self, text: str) -> None:
         """One line of plain text."""
-        self._console.print(text, markup=False)
+        self._console.print(readable_lines(text), markup=False)
 
     def message(self, text: str) -> None:
         self.print(text)
 
     def warning(self, text: str) -> None:
-        self._console.print(f"[yellow]warning:[/yellow] {_escape(text)}")
+        self._console.print(f"[yellow]warning:[/yellow] {_escape(readable_lines(text))}")
 
     def decoding(self, done: int, total: int) -> None:
         self.working("reading songs", done, total)

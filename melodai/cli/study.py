@@ -51,6 +51,7 @@ def audit(
 
     Another encoding, level, a pitch moved by up to two semitones or a cut do not hide a copy.
     """
+    from melodai.cli.console import readable
     from melodai.cli.progress import counting
     from melodai.evaluation.commands import run_audit
 
@@ -65,13 +66,13 @@ def audit(
     )
     for pair in found.duplicates:
         typer.echo(
-            f"  {pair.one} = {pair.other}  (similarity {pair.similarity:.2f}, "
+            f"  {readable(pair.one)} = {readable(pair.other)}  (similarity {pair.similarity:.2f}, "
             f"{pair.semitones:+.1f} semitones, {pair.lag_seconds:+.1f} s)"
         )
     for spelling in found.spellings:
         typer.echo(f"  {spelling.one!r} and {spelling.other!r}: {spelling.reason}")
     for crossing in found.crossings:
-        typer.echo(f"  leak: {crossing}")
+        typer.echo(f"  leak: {readable(crossing)}")
     if not found.crossings:
         typer.echo("Nothing crosses the folds.")
 
