@@ -94,9 +94,9 @@ def write_mood(path: Path, mood: Sequence[str] | None) -> None:
         if isinstance(file.tags, ID3):
             version = 3 if file.tags.version[:2] == (2, 3) else 4
             options = {"v2_version": version, "v23_sep": None}
-        if isinstance(file, ID3FileType | APEv2File):
-            end = _id3v1(path)
         others = [tags for tags in _tags_beside(file, path) if _remove_mood(tags)]
+        if others or isinstance(file, ID3FileType | APEv2File):
+            end = _id3v1(path)
         _remove_mood(file.tags)
         if mood is not None:
             file.tags[key] = _value(file.tags, key, mood)
