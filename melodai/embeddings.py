@@ -21,7 +21,7 @@ from melodai.models.base import MoodModel
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # a change of what an embedding is needs a new one
+VERSION = 2  # a change of what an embedding is, or of the decoding, needs a new one
 SONGS_AT_ONCE = 8
 
 OnProgress = Callable[[int, int, Path], None]

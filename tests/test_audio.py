@@ -9,7 +9,7 @@ import pytest
 from melodai import audio
 from melodai.audio import Tags, decode
 from melodai.errors import AudioError
-from tests.conftest import CODECS, noise, sine, write_audio
+from tests.conftest import CODECS, clicks, noise, sine, write_audio
 
 RATE = 22050
 
@@ -21,6 +21,11 @@ def level_of(waveform, frequency_hz, sample_rate=RATE):
     window = np.hanning(len(middle))
     wave = np.exp(-2j * np.pi * frequency_hz * time)
     return 2 * abs(np.sum(middle * window * wave)) / window.sum()
+
+
+def at_level(samples):
+    """As int16 samples are kept, of whatever level the file was."""
+    return samples * (16384 / np.abs(samples).max())
 
 
 def reason(path):
@@ -37,11 +42,10 @@ def test_a_tone_survives_every_format(tmp_path, suffix):
     assert decoded.waveform.dtype == np.int16
     assert decoded.waveform.ndim == 1
     assert decoded.sample_rate == RATE
-    assert decoded.num_damaged == 0
-    # AAC as written here does not say how much of its ends is the encoder's padding, and LAME
-    # scales by 0.95.
+    assert decoded.hearing.words == ""
+    # AAC as written here does not say how much of its ends is the encoder's padding.
     assert len(decoded.waveform) / RATE == pytest.approx(4, abs=0.1)
-    assert level_of(decoded.waveform, 1000) == pytest.approx(0.5, rel=0.06)
+    assert level_of(decoded.waveform, 1000) == pytest.approx(0.5, rel=0.2)
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".opus", ".m4a"])
@@ -60,12 +64,12 @@ def test_a_file_without_tags_has_none(tmp_path):
 def test_pitch_and_length_do_not_depend_on_the_sample_rate(tmp_path, rate):
     decoded = decode(write_audio(tmp_path / "a.wav", sine(4, 1000, rate), rate), RATE)
     assert len(decoded.waveform) == pytest.approx(4 * RATE, abs=1)
-    assert level_of(decoded.waveform, 1000) == pytest.approx(0.5, rel=1e-3)
+    assert level_of(decoded.waveform, 1000) == pytest.approx(0.5, rel=0.02)
 
 
 def test_resampling_keeps_what_fits_and_removes_what_would_fold_back(tmp_path):
     kept = decode(write_audio(tmp_path / "kept.wav", sine(4, 9500, 48000), 48000), RATE)
-    assert level_of(kept.waveform, 9500) == pytest.approx(0.5, rel=0.01)
+    assert level_of(kept.waveform, 9500) == pytest.approx(0.5, rel=0.05)
     two = sine(4, 15000, 48000) + sine(4, 440, 48000, level=0.1)
     removed = decode(write_audio(tmp_path / "removed.wav", two, 48000), RATE)
     assert level_of(removed.waveform, RATE - 15000) < 1e-4
@@ -75,7 +79,7 @@ def test_resampling_keeps_what_fits_and_removes_what_would_fold_back(tmp_path):
     "codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]
 )
 def test_sample_types_agree(tmp_path, codec):
-    samples = sine(4, 300, RATE) + 0.25
+    samples = sine(4, 300, RATE)
     decoded = decode(write_audio(tmp_path / "a.wav", samples, RATE, codec=codec), RATE)
     tolerance = 300 if codec == "pcm_u8" else 2
     assert np.abs(decoded.waveform - samples * 32768).max() <= tolerance
@@ -86,15 +90,7 @@ def test_sample_types_agree(tmp_path, codec):
 def test_channels_are_mixed_to_their_mean(tmp_path, channels, suffix):
     samples = np.stack([sine(4, 440, RATE, 0.08 * (n + 1)) for n in range(channels)])
     decoded = decode(write_audio(tmp_path / f"a{suffix}", samples, RATE), RATE)
-    assert np.abs(decoded.waveform - samples.mean(axis=0) * 32768).max() <= 2
-
-
-def test_loud_float_files_are_clipped_and_do_not_wrap_around(tmp_path):
-    path = write_audio(tmp_path / "a.wav", sine(4, 440, level=1.5), codec="pcm_f32le")
-    waveform = decode(path, RATE).waveform
-    assert waveform.max() == 32767
-    assert waveform.min() == -32768
-    assert np.abs(np.diff(waveform.astype(int))).max() < 8000
+    assert np.abs(decoded.waveform - at_level(samples.mean(axis=0))).max() <= 8
 
 
 def test_progress_is_told_every_few_seconds(tmp_path):
@@ -110,8 +106,8 @@ def test_a_sample_rate_that_changes_on_the_way_is_followed(tmp_path):
     joined.write_bytes(first + second)
     waveform = decode(joined, RATE).waveform
     assert len(waveform) / RATE == pytest.approx(8, abs=0.3)
-    assert level_of(waveform[: 4 * RATE], 1000) == pytest.approx(0.5, rel=0.05)
-    assert level_of(waveform[-4 * RATE :], 1000) == pytest.approx(0.5, rel=0.05)
+    assert level_of(waveform[: 4 * RATE], 1000) == pytest.approx(0.5, rel=0.2)
+    assert level_of(waveform[-4 * RATE :], 1000) == pytest.approx(0.5, rel=0.2)
 
 
 def test_a_name_that_looks_like_a_protocol_is_a_name(tmp_path, monkeypatch):
@@ -138,7 +134,7 @@ def test_a_cover_picture_does_not_disturb(tmp_path):
 
 def test_missing_empty_and_folders_are_refused(tmp_path):
     assert reason(tmp_path / "none.mp3") == "no such file"
-    assert reason(tmp_path) == "no such file"
+    assert reason(tmp_path) == "a folder, not a file"
     (tmp_path / "empty.mp3").touch()
     assert reason(tmp_path / "empty.mp3") == "the file is empty"
 
@@ -249,20 +245,38 @@ def test_nan_and_infinity_are_refused(tmp_path):
         assert reason(path) == "it holds samples that are not finite numbers"
 
 
-def test_float_files_in_another_range_are_refused(tmp_path):
-    samples = sine(10) * 32768
-    path = tmp_path / "a.wav"
-    header = wav_header(bits=32, format_code=3, data_bytes=samples.nbytes)
-    path.write_bytes(header + samples.astype("<f4").tobytes())
-    assert reason(path) == "damaged, or its samples are not in the range from -1 to 1"
+@pytest.mark.parametrize("level", [2e-3, 0.5, 30, 32768, 2.0**31])
+def test_the_level_of_a_file_does_not_matter(tmp_path, level):
+    kept = [
+        decode(write_audio(tmp_path / "a.wav", noise(5) * gain, codec="pcm_f32le"), RATE).waveform
+        for gain in (1, level)
+    ]
+    assert np.abs(kept[0].astype(int) - kept[1]).max() <= 1
+    assert 16000 < np.abs(kept[0].astype(int)).max() < 17000
+
+
+def test_an_offset_is_taken_away_also_one_that_drifts(tmp_path):
+    samples = noise(20, level=0.05)
+    drift = np.linspace(-0.4, 0.4, len(samples)) + 0.3
+    for number, offset in enumerate((0.4, drift)):
+        path = write_audio(tmp_path / f"{number}.wav", samples + offset, RATE, codec="pcm_f32le")
+        waveform = decode(path, RATE).waveform
+        assert np.corrcoef(waveform, samples)[0, 1] > 0.999
+        assert abs(waveform.mean()) < 0.002 * np.abs(waveform).max()
 
 
 def test_silence_is_refused_and_a_quiet_song_is_not(tmp_path):
-    silent = "silent (its peak is below -60 dBFS)"
+    silent = "silent (below -75 dBFS)"
     assert reason(write_audio(tmp_path / "zero.wav", np.zeros(5 * RATE))) == silent
-    assert reason(write_audio(tmp_path / "faint.wav", sine(5, level=0.0007))) == silent
+    faint = write_audio(tmp_path / "faint.wav", sine(5, level=0.0002), codec="pcm_f32le")
+    assert reason(faint) == silent
     assert reason(write_audio(tmp_path / "offset.wav", np.full(5 * RATE, 0.5))) == silent
     assert len(decode(write_audio(tmp_path / "quiet.wav", sine(5, level=0.002)), RATE).waveform)
+    click = clicks(20, [10.0])
+    assert reason(write_audio(tmp_path / "click.wav", click)).startswith(silent + " but for 0.1 s")
+    assert "but for 2." in reason(
+        write_audio(tmp_path / "brief.wav", np.concatenate([noise(2.5), np.zeros(9 * RATE)]))
+    )
 
 
 def test_less_than_three_seconds_is_refused(tmp_path):
@@ -271,7 +285,7 @@ def test_less_than_three_seconds_is_refused(tmp_path):
 
 
 def test_what_is_too_long_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio, "MAX_SECONDS", 10.0)
+    monkeypatch.setattr(audio.reader, "MAX_SECONDS", 10.0)
     calls = []
     path = write_audio(tmp_path / "a.flac", noise(120))
     with pytest.raises(AudioError, match="longer than"):
@@ -346,8 +360,9 @@ def test_a_file_read_piece_by_piece_is_the_file_read_whole(tmp_path):
     reader = audio.SongReader(path, 16000)
     pieces = list(reader)
     assert len(pieces) > 3
-    assert np.array_equal(np.concatenate(pieces), decode(path, 16000).waveform)
-    assert (reader.num_samples, reader.tags.title) == (sum(map(len, pieces)), "A title")
+    plan, _ = reader.plan()
+    assert np.array_equal(np.concatenate([*plan.apply(pieces)]), decode(path, 16000).waveform)
+    assert reader.tags.title == "A title"
 
 
 @pytest.mark.parametrize("channels", [None, 1, 2])
@@ -356,7 +371,7 @@ def test_samples_at_hand_are_treated_like_those_of_a_file(tmp_path, channels):
         sine(4, 500, 44100) if channels is None else np.stack([sine(4, 500, 44100)] * channels)
     )
     path = write_audio(tmp_path / "a.wav", samples, 44100, codec="pcm_f32le")
-    waveform = audio.from_samples(samples, 44100, RATE)
+    waveform, _ = audio.from_samples(samples, 44100, RATE)
     expected = decode(path, RATE).waveform
     assert len(waveform) == len(expected)
     assert np.abs(waveform.astype(int) - expected).max() <= 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from melodai.audio import decode
-from melodai.data.cache import build_cache, default_cache_dir
+from melodai.data.cache import VERSION, build_cache, default_cache_dir
 from melodai.data.store import Store, content_key
 from melodai.errors import DataError, MelodaiError
 from tests.conftest import noise, sine, write_audio
@@ -107,7 +107,7 @@ def test_failures_are_named_in_order_and_the_rest_goes_on(tmp_path, songs, build
 
 
 def test_a_reason_of_another_decoder_version_is_not_believed(tmp_path, songs, build):
-    store = Store(tmp_path / "cache" / f"v1-{RATE}")
+    store = Store(tmp_path / "cache" / f"v{VERSION}-{RATE}")
     store.write(content_key(songs[0]), "not liked")
     assert [failure.reason for failure in build(songs[:1]).failures] == ["not liked"]
     [sidecar] = (tmp_path / "cache").rglob("*.json")
@@ -118,7 +118,7 @@ def test_a_reason_of_another_decoder_version_is_not_believed(tmp_path, songs, bu
 def test_an_unreadable_file_is_a_failure_and_not_an_end(tmp_path, songs, build):
     (tmp_path / "folder.mp3").mkdir()
     report = build([tmp_path / "folder.mp3", songs[0]])
-    assert "directory" in report.failures[0].reason
+    assert "a folder" in report.failures[0].reason
     assert list(report.entries) == [songs[0]]
 
 
@@ -132,7 +132,7 @@ def test_one_content_under_two_names_is_kept_once(tmp_path, songs, build):
 
 def test_a_moved_file_is_not_decoded_again(tmp_path, songs, build):
     before = build(songs)
-    files = files_of(tmp_path / "cache" / f"v1-{RATE}")
+    files = files_of(tmp_path / "cache" / f"v{VERSION}-{RATE}")
     moved = songs[0].rename(tmp_path / "renamed.flac")
     after = build([moved])
     assert after.entries[moved] == before.entries[songs[0]]
@@ -322,7 +322,7 @@ def test_two_builders_at_once_do_not_disturb_each_other(tmp_path, many):
         told, said = builder.communicate(timeout=120)
         assert said == ""
         assert told.splitlines()[-1] == "40 0"
-    store = Store(cache / "v1-8000")
+    store = Store(cache / f"v{VERSION}-8000")
     for path in many.glob("*.flac"):
         assert store.open(content_key(path)).num_samples == 60 * 8000
     assert not list(cache.rglob("*.tmp"))

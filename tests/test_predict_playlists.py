@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
+from melodai.audio import Hearing
 from melodai.errors import MelodaiError, SettingError
 from melodai.predict.playlists import write_playlists
 from melodai.predict.results import SongMood
@@ -23,7 +24,7 @@ NAMES = [
 
 def song(file, mood="calm", **more):
     values = {
-        "confidence": 0.8, "moods": MOODS, "probabilities": (0.8, 0.2), "seconds": 61.6,
+        "confidence": 0.8, "moods": MOODS, "probabilities": (0.8, 0.2), "hearing": Hearing(61.6),
         "unfamiliarity": 0.5, "windows": (),
     }  # fmt: skip
     return SongMood(file=Path(file), mood=mood, **values | more)

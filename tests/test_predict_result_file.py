@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from melodai.audio import Hearing
 from melodai.data.cache import Failure
 from melodai.errors import DataError, MelodaiError, SettingError
 from melodai.predict.result_file import ResultFile, format_of
@@ -39,7 +40,7 @@ KINDS = ("csv", "json", "jsonl")
 def row(name, mood="calm"):
     return Row(
         file=name, mood=mood, confidence=0.75, probabilities=(0.75, 0.25), seconds=61.5,
-        unfamiliarity=1.25,
+        lost_seconds=2.0, unfamiliarity=1.25, remarks="=damaged: 2.0 s lost",
     )  # fmt: skip
 
 
@@ -69,8 +70,8 @@ def test_csv_is_what_the_csv_module_reads_and_no_cell_is_a_formula(tmp_path):
     text = (tmp_path / "moods.csv").read_bytes().decode("utf-8", "surrogateescape")
     rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     assert list(rows[0]) == [
-        "file", "mood", "confidence", "p_calm", "p_wild", "seconds", "unfamiliarity",
-        "unfamiliar", "error",
+        "file", "mood", "confidence", "p_calm", "p_wild", "seconds", "lost_seconds",
+        "unfamiliarity", "unfamiliar", "remarks", "error",
     ]  # fmt: skip
     assert [one["file"].removeprefix("'") for one in rows] == [one.file for one in ROWS]
     for one in rows:
@@ -92,7 +93,8 @@ def test_json_is_exact(tmp_path, kind):
     assert [one["file"] for one in rows] == [one.file for one in ROWS]
     assert rows[0] == {
         "file": "plain.mp3", "mood": "calm", "confidence": 0.75, "p_calm": 0.75, "p_wild": 0.25,
-        "seconds": 61.5, "unfamiliarity": 1.25, "unfamiliar": True, "error": None,
+        "seconds": 61.5, "lost_seconds": 2.0, "unfamiliarity": 1.25, "unfamiliar": True,
+        "remarks": "=damaged: 2.0 s lost", "error": None,
     }  # fmt: skip
     assert rows[-2]["mood"] is None and rows[-2]["error"] == "-no, really"
 
@@ -100,12 +102,13 @@ def test_json_is_exact(tmp_path, kind):
 def test_an_answer_becomes_a_row():
     song = SongMood(
         file=Path("a.mp3"), mood="unsure", confidence=0.5000004, moods=MOODS,
-        probabilities=(0.5000004, 0.4999996), seconds=3.00049, unfamiliarity=float("nan"),
-        windows=(),
+        probabilities=(0.5000004, 0.4999996), hearing=Hearing(3.00049, ((0.0, 60.0),), 2.0),
+        unfamiliarity=float("nan"), windows=(),
     )  # fmt: skip
     assert row_of(song) == Row(
-        file="a.mp3", mood="unsure", confidence=0.5, probabilities=(0.5, 0.5), seconds=3.0
-    )
+        file="a.mp3", mood="unsure", confidence=0.5, probabilities=(0.5, 0.5), seconds=3.0,
+        lost_seconds=2.0, remarks="damaged: 2.0 s lost; 60 s silent",
+    )  # fmt: skip
     assert row_of(Failure(Path("b.mp3"), "silent")) == Row(file="b.mp3", error="silent")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from melodai.audio import Hearing
 from melodai.errors import MelodaiError
 from melodai.predict.results import SongMood, WindowMood
 from melodai.predict.timeline import timeline_figure, timeline_of, write_timeline
@@ -22,15 +23,17 @@ def song(file="a.mp3", windows=((0, 45), (15, 45)), seconds=60.0, moods=MOODS, *
         shares = [0.4 / (num - 1)] * num
         shares[index % num] = 0.6
         rows.append(
-            WindowMood(start_seconds=start, length_seconds=length, probabilities=tuple(shares))
+            WindowMood(
+                start_seconds=start,
+                end_seconds=min(start + length, seconds),
+                probabilities=tuple(shares),
+            )
         )
     values = {
         "mood": moods[0], "confidence": 0.5, "probabilities": (0.5, *[0.5 / (num - 1)] * (num - 1)),
-        "unfamiliarity": float("nan"),
+        "unfamiliarity": float("nan"), "hearing": Hearing(seconds),
     }  # fmt: skip
-    return SongMood(
-        file=Path(file), moods=moods, seconds=seconds, windows=tuple(rows), **values | more
-    )
+    return SongMood(file=Path(file), moods=moods, windows=tuple(rows), **values | more)
 
 
 def texts(figure):

@@ -45,7 +45,7 @@ def explain(
 
     bundle = open_model(model)
     rate = bundle.model.sample_rate
-    waveform = read_song(file, rate)
+    waveform, _ = read_song(file, rate)
     with counting("explaining") as on_progress:
         found = explain_song(
             bundle, waveform, mood=mood, method=method, device=find_device(device),

@@ -91,7 +91,7 @@ def print_summary(console: Console, summary: Summary, moods: tuple[str, ...]) ->
 
 
 def print_left_out(console: Console, summary: Summary, songs: Songs, out: Path | None) -> None:
-    """What has no mood, and why."""
+    """What has no mood, and why; what was not heard as it is."""
     for number, kind in (
         (songs.num_duplicates, "named again and taken once"),
         (songs.num_ignored, "in the folders not audio and ignored"),
@@ -102,6 +102,11 @@ def print_left_out(console: Console, summary: Summary, songs: Songs, out: Path |
         console.print("Left out:")
         skipped = [f"{readable(entry.what)}: {entry.reason}" for entry in songs.skipped]
         _print_some(console, skipped, len(skipped), None)
+    if summary.num_remarked:
+        lost = f" ({summary.lost_seconds:.1f} s lost in all)" if summary.lost_seconds else ""
+        console.print(f"{_counted(summary.num_remarked, 'file')} with a remark{lost}:")
+        remarked = [f"{readable(row.file)}: {row.remarks}" for row in summary.remarked]
+        _print_some(console, remarked, summary.num_remarked, out)
     if summary.num_failed:
         console.print(f"{_counted(summary.num_failed, 'file')} could not be listened to:")
         failed = [f"{readable(row.file)}: {row.error}" for row in summary.failed]

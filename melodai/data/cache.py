@@ -20,7 +20,7 @@ __all__ = ["CacheReport", "CachedTrack", "Failure", "build_cache", "default_cach
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # a change of the decoding that changes samples needs a new one
+VERSION = 2  # a change of the decoding that changes samples needs a new one
 ABANDONED_SECONDS = 3600.0
 
 OnProgress = Callable[[int, int, Path], None]

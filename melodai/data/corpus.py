@@ -124,12 +124,12 @@ def join(
         if strict:
             raise DataError(text)
         warnings.append(text)
-    if damaged := [
-        track.name
+    if remarks := [
+        f"{track.name} ({words})"
         for track in library.tracks
-        if track.path in report.entries and report.entries[track.path].num_damaged
+        if (entry := report.entries.get(track.path)) and (words := entry.hearing.words)
     ]:
-        warnings.append(f"damaged in places, and used without them: {listing(damaged)}")
+        warnings.append(f"not heard as they are, and used all the same: {listing(remarks)}")
     usable = [
         (_with_tags(track, report.entries[track.path]), report.entries[track.path])
         for track in library.tracks

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from melodai import audio
+from melodai.audio import check_is_file
 from melodai.data.store import Store, content_key
 from melodai.errors import AudioError, MelodaiError
 
@@ -68,6 +69,7 @@ def process(job: dict, heartbeat: "Heartbeat") -> dict:
     """
     path, store = Path(job["path"]), Store(Path(job["folder"]))
     try:
+        check_is_file(path)
         before = path.stat()
         key = content_key(path, heartbeat)
         if store.open(key) is None:
@@ -79,8 +81,8 @@ def process(job: dict, heartbeat: "Heartbeat") -> dict:
                 return {"failure": "it changed while it was read"}
             heartbeat.expect(WRITE_SECONDS)
             _write(store, key, decoded)
-    except FileNotFoundError:
-        return {"failure": "no such file"}
+    except AudioError as error:
+        return {"failure": str(error)}
     except OSError as error:
         return {"failure": f"cannot be read: {error.strerror or error}"}
     except MemoryError:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from melodai.audio import Decoded, Tags
+from melodai.audio import Decoded, Hearing, Tags
 from melodai.errors import DataError, MelodaiError
 
 _CHUNK_BYTES = 1 << 24
@@ -47,7 +47,7 @@ class CachedTrack:
         key: SHA-256 of the content of the file it was decoded from.
         path: the .npy file.
         checksum: CRC-32 of the samples.
-        num_damaged: packets of the file that had to be left out.
+        hearing: what was heard of the file; its samples are all that was.
     """
 
     key: str
@@ -55,7 +55,7 @@ class CachedTrack:
     num_samples: int
     checksum: int
     tags: Tags = NO_TAGS
-    num_damaged: int = 0
+    hearing: Hearing = Hearing()
 
     def read(self, start: int = 0, num_samples: int | None = None) -> np.ndarray:
         """The samples from `start`, int16 (num_samples,); nothing stays open.
@@ -114,6 +114,7 @@ class Store:
                 # Another version of the decoder may do better.
                 return values["failure"] if values["decoder"] == av.__version__ else None
             values["tags"] = Tags(**values["tags"])
+            values["hearing"] = Hearing.from_json(values["hearing"])
             entry = CachedTrack(key=key, path=self._path(key, ".npy"), **values)
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -133,7 +134,7 @@ class Store:
                 "num_samples": len(samples),
                 "checksum": zlib.crc32(samples),
                 "tags": decoded.tags._asdict(),
-                "num_damaged": decoded.num_damaged,
+                "hearing": decoded.hearing,
             }
         with self._explained():
             self._path(key, "").parent.mkdir(parents=True, exist_ok=True)

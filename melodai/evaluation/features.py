@@ -19,7 +19,7 @@ from melodai.config import FrontEndConfig
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # a change of a feature needs a new one
+VERSION = 2  # a change of a feature or of the decoding needs a new one
 LOUDNESS_RANGE_DB = 80.0
 SILENCE_DB = -60.0  # below the loudest frame: frames that say nothing of brightness or pitch
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from melodai.audio import Hearing
 from melodai.data.cache import Failure, num_cores
 from melodai.data.decoders import run_jobs
 from melodai.data.prefetch import prefetch
@@ -31,6 +32,7 @@ class SongAtHand:
     """A song in memory, int16 `(time,)`."""
 
     waveform: np.ndarray
+    hearing: Hearing
     path: Path = Path("waveform")
     artist: str | None = None
     title: str | None = None
@@ -58,6 +60,7 @@ class DecodedSong:
     path: Path
     samples: Path
     num_samples: int
+    hearing: Hearing
     artist: str | None
     title: str | None
     on_close: Callable[[int], None]
@@ -139,7 +142,8 @@ def decoded_songs(
                     room.take(2 * result["num_samples"])
                     yield DecodedSong(
                         path=path, samples=samples, num_samples=result["num_samples"],
-                        artist=result["artist"], title=result["title"], on_close=room.give_back,
+                        hearing=Hearing.from_json(result["hearing"]), artist=result["artist"],
+                        title=result["title"], on_close=room.give_back,
                     )  # fmt: skip
                     # No result is asked for, and no child given a job, while there is no room.
                     while not (room.is_left or is_over.is_set() or is_stopped()):
@@ -153,8 +157,8 @@ def decoded_songs(
             ahead.close()
 
 
-def read_song(path: Path, sample_rate: int) -> np.ndarray:
-    """One file in memory, int16 `(time,)`, decoded in a process of its own.
+def read_song(path: Path, sample_rate: int) -> tuple[np.ndarray, Hearing]:
+    """One file in memory, int16 `(time,)`, decoded in a process of its own; what was heard of it.
 
     Raises:
         AudioError: it cannot be listened to; the message names it and says why.
@@ -166,7 +170,7 @@ def read_song(path: Path, sample_rate: int) -> np.ndarray:
             waveform = np.empty(song.num_samples, np.int16)
             song.read_into(waveform, 0)
             song.close()
-    return waveform
+    return waveform, song.hearing
 
 
 class _Jobs(Sequence):

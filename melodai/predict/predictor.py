@@ -1,7 +1,7 @@
 """From songs to moods: windows of many songs through the model in batches."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -92,7 +92,7 @@ class Predictor:
         """The mood of one song.
 
         Args:
-            song: a file; or samples, `(time,)` or `(channel, time)`, float in ±1 or int16.
+            song: a file; or samples, `(time,)` or `(channel, time)`, of floats or integers.
             sample_rate: of samples, in Hz; the model's where None.
 
         Raises:
@@ -102,8 +102,8 @@ class Predictor:
             [answer] = self.predict_many([song])
         else:
             rate = sample_rate or self.sample_rate
-            waveform = from_samples(np.asarray(song), rate, self.sample_rate)
-            [answer] = self._answers([SongAtHand(waveform)], lambda: False)
+            waveform, hearing = from_samples(np.asarray(song), rate, self.sample_rate)
+            [answer] = self._answers([SongAtHand(waveform, hearing)], lambda: False)
         if isinstance(answer, Failure):
             raise AudioError(f"{answer.path}: {answer.reason}")
         return answer
@@ -249,9 +249,9 @@ class Predictor:
             confidence=confidence,
             moods=self.moods,
             probabilities=tuple(probabilities.tolist()),
-            seconds=song.num_samples / self.sample_rate,
+            hearing=song.hearing,
             unfamiliarity=self._unfamiliarity(heard),
-            windows=self._window_moods(heard.windows, logits),
+            windows=self._window_moods(heard, logits),
             artist=song.artist,
             title=song.title,
         )
@@ -262,17 +262,18 @@ class Predictor:
         mean = (heard.embedding / len(heard.windows)).float()
         return float(self.bundle.references.unfamiliarity(mean[None])[0])
 
-    def _window_moods(
-        self, windows: Sequence[tuple[int, int]], logits: np.ndarray
-    ) -> tuple[WindowMood, ...]:
+    def _window_moods(self, heard: "_Heard", logits: np.ndarray) -> tuple[WindowMood, ...]:
         probabilities = softmax(logits / self.bundle.segment_temperature)
+        song, rate = heard.song, self.sample_rate
         return tuple(
             WindowMood(
-                start_seconds=start / self.sample_rate,
-                length_seconds=length / self.sample_rate,
+                start_seconds=song.hearing.place(start / rate),
+                end_seconds=song.hearing.place(
+                    min(start + length, song.num_samples) / rate, is_end=True
+                ),
                 probabilities=tuple(row),
             )
-            for (start, length), row in zip(windows, probabilities.tolist(), strict=True)
+            for (start, length), row in zip(heard.windows, probabilities.tolist(), strict=True)
         )
 
 

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from melodai.audio import Hearing
+
 UNSURE = "unsure"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowMood:
-    """The moods of one window; `probabilities` in the order of `SongMood.moods`."""
+    """The moods of one window, by the file's time; `probabilities` as in `SongMood.moods`."""
 
     start_seconds: float
-    length_seconds: float
+    end_seconds: float
     probabilities: tuple[float, ...]
 
 
@@ -25,7 +27,7 @@ class SongMood:
         confidence: probability of the likeliest mood.
         moods: all that could have been said.
         probabilities: calibrated, in the order of `moods`; they sum to 1.
-        seconds: length of the song.
+        hearing: what was listened to, and what was not.
         unfamiliarity: how far the song is from what the model learned; above 1 it is farther than
             99 % of that, and the answer means little. NaN where the model did not keep its songs.
         windows: the moods over time.
@@ -36,11 +38,16 @@ class SongMood:
     confidence: float
     moods: tuple[str, ...]
     probabilities: tuple[float, ...]
-    seconds: float
+    hearing: Hearing
     unfamiliarity: float
     windows: tuple[WindowMood, ...]
     artist: str | None = None
     title: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How much of the song was heard."""
+        return self.hearing.seconds
 
     @property
     def is_unfamiliar(self) -> bool:

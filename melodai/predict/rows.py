@@ -1,7 +1,7 @@
 """Answers as rows of a table: CSV that is safe in a spreadsheet, JSON that is exact.
 
-Columns: `file, mood, confidence, p_<mood>…, seconds, unfamiliarity, unfamiliar, error`. A file that
-could not be listened to has only `file` and `error`.
+Columns: `file, mood, confidence, p_<mood>…, seconds, lost_seconds, unfamiliarity,
+unfamiliar, remarks, error`. A file that could not be listened to has only `file` and `error`.
 
 Bytes of a file's name that are not UTF-8 are Python's surrogate escapes: in CSV they stand as they
 are in the name, in JSON as `\\udc80` to `\\udcff`. In CSV a text that begins like a formula (with
@@ -28,7 +28,8 @@ _ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
 class Row:
     """What is said of one file; None where nothing is known, `error` why not.
 
-    `probabilities` are in the order of the moods of the table.
+    `probabilities` are in the order of the moods of the table; `seconds` were heard, `lost_seconds`
+    are damaged or missing, `remarks` say what else a listener should know.
     """
 
     file: str
@@ -36,7 +37,9 @@ class Row:
     confidence: float | None = None
     probabilities: tuple[float, ...] | None = None
     seconds: float | None = None
+    lost_seconds: float | None = None
     unfamiliarity: float | None = None
+    remarks: str | None = None
     error: str | None = None
 
     @property
@@ -56,7 +59,9 @@ def row_of(answer: SongMood | Failure) -> Row:
         confidence=round(answer.confidence, 6),
         probabilities=tuple(round(value, 6) for value in answer.probabilities),
         seconds=round(answer.seconds, 3),
+        lost_seconds=round(answer.hearing.lost_seconds, 3),
         unfamiliarity=round(far, 4) if math.isfinite(far) else None,
+        remarks=answer.hearing.words or None,
     )
 
 
@@ -146,14 +151,14 @@ def json_array(lines: Iterable[bytes]) -> Iterator[bytes]:
 def column_names(moods: tuple[str, ...]) -> list[str]:
     """The columns, in their order."""
     probabilities = [f"p_{mood}" for mood in moods]
-    last = ["seconds", "unfamiliarity", "unfamiliar", "error"]
+    last = ["seconds", "lost_seconds", "unfamiliarity", "unfamiliar", "remarks", "error"]
     return ["file", "mood", "confidence", *probabilities, *last]
 
 
 def _values(row: Row, columns: list[str]) -> list[Any]:
-    shares = row.probabilities or (None,) * (len(columns) - 7)
-    last = (row.seconds, row.unfamiliarity, row.is_unfamiliar, row.error)
-    return [row.file, row.mood, row.confidence, *shares, *last]
+    shares = row.probabilities or (None,) * (len(columns) - 9)
+    last = (row.seconds, row.lost_seconds, row.unfamiliarity, row.is_unfamiliar)
+    return [row.file, row.mood, row.confidence, *shares, *last, row.remarks, row.error]
 
 
 def _row(values: dict[str, Any], columns: list[str]) -> Row:
@@ -167,7 +172,9 @@ def _row(values: dict[str, Any], columns: list[str]) -> Row:
         confidence=_number(values["confidence"]),
         probabilities=None if None in shares else tuple(shares),
         seconds=_number(values["seconds"]),
+        lost_seconds=_number(values["lost_seconds"]),
         unfamiliarity=_number(values["unfamiliarity"]),
+        remarks=values["remarks"] or None,
         error=values["error"] or None,
     )
 

@@ -19,6 +19,9 @@ class Summary:
         num_unfamiliar: songs far from what the model learned.
         shown, failed: the first rows with a mood and with an error.
         num_failed: how many have an error.
+        remarked: the first rows with a mood and a remark.
+        num_remarked: how many have both.
+        lost_seconds: damaged or missing in all songs.
     """
 
     num_rows: int = 0
@@ -27,6 +30,9 @@ class Summary:
     shown: list[Row] = field(default_factory=list)
     failed: list[Row] = field(default_factory=list)
     num_failed: int = 0
+    remarked: list[Row] = field(default_factory=list)
+    num_remarked: int = 0
+    lost_seconds: float = 0.0
 
 
 def summarise(rows: Iterable[Row]) -> Summary:
@@ -35,6 +41,11 @@ def summarise(rows: Iterable[Row]) -> Summary:
     for row in rows:
         summary.num_rows += 1
         summary.num_unfamiliar += bool(row.is_unfamiliar)
+        summary.lost_seconds += row.lost_seconds or 0.0
+        if row.remarks:
+            summary.num_remarked += 1
+            if len(summary.remarked) < MOST_SHOWN:
+                summary.remarked.append(row)
         kept = summary.shown
         if row.mood is None:
             summary.num_failed += 1

@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 from melodai.checkpoint import replace_file, replace_text
 from melodai.errors import MelodaiError
 from melodai.palette import COLOURS, GREY
-from melodai.predict.results import UNSURE, SongMood, WindowMood
+from melodai.predict.results import UNSURE, SongMood
 
 _HATCHES = ("", "////", "....")  # for moods beyond the last colour, which begin again
 _PALE = {"#E69F00", "#56B4E9", "#CC79A7"}  # on which white letters are hard to read
@@ -53,7 +53,7 @@ def timeline_of(song: SongMood) -> dict[str, Any]:
     rows = [
         {
             "start_seconds": round(window.start_seconds, 3),
-            "end_seconds": round(_end(window, song), 3),
+            "end_seconds": round(window.end_seconds, 3),
             "mood": song.moods[int(np.argmax(window.probabilities))],
             **dict(zip(names, (round(p, 6) for p in window.probabilities), strict=True)),
         }
@@ -64,6 +64,8 @@ def timeline_of(song: SongMood) -> dict[str, Any]:
         "artist": song.artist,
         "title": song.title,
         "seconds": round(song.seconds, 3),
+        "silences": [[round(start, 3), round(end, 3)] for start, end in song.hearing.silences],
+        "remarks": song.hearing.words,
         "mood": song.mood,
         "confidence": round(song.confidence, 6),
         **dict(zip(names, (round(p, 6) for p in song.probabilities), strict=True)),
@@ -75,7 +77,8 @@ def timeline_of(song: SongMood) -> dict[str, Any]:
 def timeline_figure(song: SongMood) -> Figure:
     """Shares of the moods as stacked areas, the likeliest mood as a band below them.
 
-    Where windows overlap, the borders are half-way between their middles.
+    Where windows overlap, the borders are half-way between their middles. Silences, which are not
+    listened to, are left white.
     """
     edges, shares = _steps(song)
     title = textwrap.fill(f"{_drawable(song.file.name)}", _TITLE_COLUMNS, max_lines=2)
@@ -114,6 +117,8 @@ def timeline_figure(song: SongMood) -> Figure:
     band.set_xlim(edges[0], edges[-1])
     _set_clock(band, edges[-1])
     for axes in (areas, band):
+        for start, end in song.hearing.silences:
+            axes.axvspan(start, end, color="white", zorder=2)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -141,18 +146,15 @@ def _draw_band(
 def _steps(song: SongMood) -> tuple[np.ndarray, np.ndarray]:
     """Borders in seconds `(window + 1,)` and shares `(window, mood)`."""
     if not song.windows:
-        return np.array([0.0, max(song.seconds, 1e-3)]), np.array([song.probabilities])
+        return np.array([0.0, max(song.hearing.whole_seconds, 1e-3)]), np.array(
+            [song.probabilities]
+        )
     windows = sorted(song.windows, key=lambda window: window.start_seconds)
-    middles = np.array([(w.start_seconds + _end(w, song)) / 2 for w in windows])
+    middles = np.array([(w.start_seconds + w.end_seconds) / 2 for w in windows])
     borders = (middles[1:] + middles[:-1]) / 2
-    last = max(_end(windows[-1], song), windows[0].start_seconds + 1e-3)
+    last = max(windows[-1].end_seconds, windows[0].start_seconds + 1e-3)
     edges = np.concatenate([[windows[0].start_seconds], borders, [last]])
     return edges, np.array([window.probabilities for window in windows])
-
-
-def _end(window: WindowMood, song: SongMood) -> float:
-    """Where a window ends; one of a short song goes beyond it, where the song is repeated."""
-    return min(window.start_seconds + window.length_seconds, song.seconds)
 
 
 def _answer(song: SongMood) -> str:
@@ -161,6 +163,8 @@ def _answer(song: SongMood) -> str:
         likeliest = song.moods[int(np.argmax(song.probabilities))]
         words = f"unsure (likeliest: {likeliest}, {song.confidence:.0%})"
     about = f"the whole song: {words}"
+    if song.hearing.words:
+        about += f"; {song.hearing.words}"
     if song.is_unfamiliar:
         about += "; far from what the model learned, so this means little"
     return about

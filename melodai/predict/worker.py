@@ -2,7 +2,8 @@
 
 The protocol is that of `data.decoders`. A job names the song, the file to write into the folder,
 the rate, and for how long the parent waits for a sign of life. The song is written as it is
-decoded, so that its length costs no memory.
+decoded, as float32; when its level and its silences are known, what is heard of it takes the place
+of that in the same file, as int16. So its length costs no memory.
 """
 
 import contextlib
@@ -14,26 +15,27 @@ from pathlib import Path
 import numpy as np
 
 from melodai.audio import SongReader
+from melodai.audio.level import Plan
 from melodai.data.decoder_worker import WRITE_SECONDS, Heartbeat, serve
 from melodai.errors import AudioError
 
 BYTES_AT_ONCE = 1 << 20
+FRAMES_AT_ONCE = 100
 
 
 def decode_to_file(job: dict, heartbeat: Heartbeat) -> dict:
     """Writes `job["target"]`, raw int16.
 
     Returns:
-        `num_samples`, `artist` and `title`; or `failure`, why it cannot be listened to.
+        `num_samples`, `hearing`, `artist` and `title`; or `failure`, why it cannot be listened to.
     """
     target = Path(job["target"])
     reader = SongReader(job["path"], job["sample_rate"])
     try:
-        for number, piece in enumerate(_in_pieces(reader, heartbeat)):
-            # A slow or busy disk is not a hanging decoder.
-            heartbeat.expect(WRITE_SECONDS)
-            _write(target, piece, "ab" if number else "wb")
-            heartbeat.expect(job["stall_seconds"])
+        _write_whole(target, reader, heartbeat, job["stall_seconds"])
+        plan, hearing = reader.plan()
+        heartbeat.expect(WRITE_SECONDS)
+        _keep_what_is_heard(target, plan)
     except AudioError as error:
         reason = str(error)
     except MemoryError:
@@ -41,16 +43,45 @@ def decode_to_file(job: dict, heartbeat: Heartbeat) -> dict:
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
     else:
-        tags = reader.tags
-        return {"num_samples": reader.num_samples, "artist": tags.artist, "title": tags.title}
+        said = {"artist": reader.tags.artist, "title": reader.tags.title, "hearing": hearing}
+        return {"num_samples": plan.num_kept, **said}
     target.unlink(missing_ok=True)
     return {"failure": reason}
 
 
-def _write(target: Path, piece: bytes, mode: str) -> None:
-    try:
-        with target.open(mode) as file:
+def _write_whole(
+    target: Path, reader: SongReader, heartbeat: Heartbeat, stall_seconds: float
+) -> None:
+    for number, piece in enumerate(_in_pieces(reader, heartbeat)):
+        # A slow or busy disk is not a hanging decoder.
+        heartbeat.expect(WRITE_SECONDS)
+        with _explained(target), target.open("ab" if number else "wb") as file:
             file.write(piece)
+        heartbeat.expect(stall_seconds)
+
+
+def _keep_what_is_heard(target: Path, plan: Plan) -> None:
+    with _explained(target), target.open("r+b", buffering=0) as file:
+
+        def blocks() -> Iterator[np.ndarray]:
+            place = 0
+            while file.seek(place) == place and (
+                block := file.read(4 * FRAMES_AT_ONCE * plan.frame_samples)
+            ):
+                place += len(block)
+                yield np.frombuffer(block, np.float32)
+
+        end = 0  # half as many bytes are written as were read
+        for block in plan.apply(blocks()):
+            file.seek(end)
+            end += file.write(block.tobytes())
+        file.truncate(end)
+
+
+@contextlib.contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise AudioError(
             f"its samples cannot be kept in {target.parent}: {error.strerror or error}; "

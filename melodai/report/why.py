@@ -35,7 +35,7 @@ def explained_songs(
     pictures = []
     for place in places:
         path, name = Path(str(predictions.paths[place])), str(predictions.names[place])
-        waveform = read_song(path, bundle.model.sample_rate)
+        waveform, _ = read_song(path, bundle.model.sample_rate)
         found = explain_song(bundle, waveform, on_progress=on_progress)
         label = predictions.moods[predictions.labels[place]]
         figure = song_figure(found, waveform, bundle.model.sample_rate, f"{name} ({label})")

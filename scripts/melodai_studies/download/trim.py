@@ -74,7 +74,7 @@ def trim(
             ):
                 write(container, output, seconds)
             sound = decode(path, _CHECK_RATE, on_progress=on_progress)
-            if len(sound.waveform) <= (seconds + _TOLERANCE_SECONDS) * _CHECK_RATE:
+            if sound.hearing.whole_seconds <= seconds + _TOLERANCE_SECONDS:
                 return Trimmed(path, sound.tags)
         except (av.FFmpegError, ValueError, NotImplementedError, AudioError) as error:
             reason = str(error)
