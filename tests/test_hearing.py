@@ -205,3 +205,11 @@ def test_mp3s_that_change_rate_and_channels_on_the_way_are_heard_whole(tmp_path)
     assert decoded.hearing.seconds == pytest.approx(10, abs=0.4)
     piece = decoded.waveform[7 * RATE : 8 * RATE].astype(float)
     assert np.abs(np.fft.rfft(piece)).argmax() == pytest.approx(900, abs=2)
+
+
+@pytest.mark.parametrize("kind", [b"drms", b"enca", b"aavd"])
+def test_a_protected_file_is_said_to_be_so(tmp_path, kind):
+    path = write_audio(tmp_path / "a.m4a", noise(4), RATE)
+    path.write_bytes(path.read_bytes().replace(b"mp4a", kind, 1))
+    with pytest.raises(AudioError, match="protected against copying"):
+        decode(path, RATE)

@@ -28,6 +28,12 @@ FORMATS = {
 AUDIO_SUFFIXES = {suffix for suffixes in FORMATS.values() for suffix in suffixes}
 
 MOST_FAILURES = 1000  # of finding a packet: FFmpeg looks 64 kB ahead each time
+_PROTECTED = {"drms", "enca", "aavd"}  # iTunes, Common Encryption, Audible
+_ASF_HEAD_BYTES = 1 << 16
+_ASF_ENCRYPTION = (  # GUIDs of the content encryption objects
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
 _NO_FILES = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
@@ -58,10 +64,23 @@ def open_container(path: Path) -> av.container.InputContainer:
     """Opens a local file with a demuxer of audio files, whatever its name says.
 
     Raises:
-        AudioError: it is none of them.
+        AudioError: it is none of them, or protected against copying.
     """
     # The prefix keeps a name such as "concat:a.mp3" from being read as a protocol.
-    return _opened(f"file:{path.absolute()}")
+    container = _opened(f"file:{path.absolute()}")
+    if _is_protected(path, container):
+        container.close()
+        raise AudioError("protected against copying (DRM): only the shop's player can decode it")
+    return container
+
+
+def _is_protected(path: Path, container: av.container.InputContainer) -> bool:
+    if container.format.name == "asf":
+        with path.open("rb") as file:
+            head = file.read(_ASF_HEAD_BYTES)
+        return any(mark in head for mark in _ASF_ENCRYPTION)
+    streams = (stream.codec_context for stream in container.streams.audio)
+    return any(stream and stream.codec_tag in _PROTECTED for stream in streams)
 
 
 def _opened(file: str | BinaryIO) -> av.container.InputContainer:
