@@ -43,7 +43,7 @@ def train(*, preset: str | None = None, **options: Any) -> "TrainingResult":
     from melodai.evaluation.leaks import leak_warnings
     from melodai.training.run import train as start
 
-    for name in ("data", "out", "cache_dir"):
+    for name in ("out", "cache_dir"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
     base = presets.preset(preset or ("default" if options.get("data") else "demo"))

@@ -66,8 +66,10 @@ def _check(field: dataclasses.Field, value: Any) -> None:
 class DataConfig(_Checked):
     """Data and splits"""
 
-    data: Path | None = option(
-        None, "Folder per mood, CSV manifest or Emotify layout; without it, the demo clips."
+    data: tuple[Path, ...] = option(
+        (),
+        "Folder per mood, CSV manifest, Emotify or 4Q; repeated, several data sets together. "
+        "Without it, the demo clips.",
     )
     moods: str = option(
         "auto",
@@ -103,6 +105,8 @@ class DataConfig(_Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_moods(self.moods)
+        data = (self.data,) if isinstance(self.data, str | Path) else self.data or ()
+        object.__setattr__(self, "data", tuple(map(Path, data)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +248,9 @@ class TrainingConfig(_Checked):
         30, "Epochs without a better validation accuracy before stopping; 0 never stops.", minimum=0
     )
     label_smoothing: float = option(0.1, "Label smoothing.", minimum=0.0, maximum=0.9)
-    class_weights: bool = option(True, "Weigh moods by the inverse of their number of songs.")
+    class_weights: bool = option(
+        True, "Weigh moods, and data sets in each mood, by the inverse of their number of songs."
+    )
     ema_decay: float = option(
         0.0, "Average the weights with this decay a step for validation; 0 is off.",
         minimum=0.0, maximum=0.99999,
@@ -375,7 +381,7 @@ class Config:
         """Twelve digits, the same for runs that should come out the same, wherever they lie."""
         run = dataclasses.replace(self.run, out=None, weights_dir=None, offline=False)
         data = dataclasses.replace(
-            self.data, data=None, cache_dir=None, num_decoders=None, strict=False
+            self.data, data=(), cache_dir=None, num_decoders=None, strict=False
         )
         same = dataclasses.replace(self, run=run, data=data)
         return hashlib.sha256(same.to_json().encode()).hexdigest()[:12]

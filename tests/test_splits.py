@@ -321,3 +321,19 @@ def test_all_songs_are_learned_from_where_none_are_to_be_tested():
     split = split_of(tracks, keys, all_songs=True, validation_fraction=0.2)
     assert split.test == () and split.fold is None
     assert sorted((*split.train, *split.validation)) == list(range(len(tracks)))
+
+
+def test_data_sets_keep_their_folds_and_share_no_artist_across_them():
+    given = [track(n, MOODS[n % 3], artist=f"a{n}", data="given", fold=n % 3) for n in range(30)]
+    # The other set brings no folds; one of its artists is tested on in fold 0 of the first.
+    made = [track(n, MOODS[n % 3], artist=f"b{n}", data="made", name=f"m{n}") for n in range(30)]
+    made[4] = replace(made[4], artist="A0")
+    tracks, keys = [*given, *made], [str(n) for n in range(60)]
+    for fold in range(3):
+        split = make_split(tracks, keys, fold=fold, num_folds=3, validation_fraction=0.2)
+        assert {n for n in split.test if n < 30} == set(range(fold, 30, 3))
+        parts = split.part_of()
+        assert len({parts.get(0), parts.get(34)} - {None}) == 1
+        for part in PARTS:
+            assert {tracks[n].data for n in getattr(split, part)} == {"given", "made"}
+    assert split.folds[:30] == tuple(n % 3 for n in range(30))

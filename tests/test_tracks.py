@@ -491,3 +491,43 @@ def test_a_wrong_row_of_the_clips_is_named(tmp_path, quadrant, fold):
     quadrants_layout(tmp_path, [("Q1/1.mp3", quadrant, "A", fold)])
     with pytest.raises(DataError, match="row 2"):
         read(tmp_path)
+
+
+# Several data sets
+
+
+def test_several_data_sets_become_one_with_the_moods_that_all_fit(tmp_path):
+    emotify = emotify_layout(tmp_path / "a", {1: [{"power"}], 2: [{"calmness"}], 3: [{"sadness"}]})
+    rows = [(f"Q{q}/{q}.mp3", f"Q{q}", f"Artist {q}", q) for q in (1, 2, 3, 4)]
+    library = read([emotify, quadrants_layout(tmp_path / "b", rows)])
+    assert (library.name, library.moods) == ("emotify+4q", THREE)
+    first, last = library.tracks[0], library.tracks[-1]
+    assert (first.data, first.name) == ("emotify", "emotify/emotifymusic/classical/1.mp3")
+    assert (last.data, last.name, last.mood, last.fold) == ("4q", "4q/Q4/4.mp3", "peaceful", 4)
+    soft = read([emotify, tmp_path / "b"], soft_labels=True)
+    assert [track.scores is None for track in soft.tracks] == [False] * 3 + [True] * 4
+
+
+def test_data_sets_of_one_name_are_told_apart(tmp_path):
+    for place in ("x", "y"):
+        for mood in ("happy", "sad"):
+            touch(tmp_path / place / "music" / mood / "a.mp3")
+    library = read([tmp_path / "x" / "music", tmp_path / "y" / "music"])
+    assert [track.data for track in library.tracks] == ["music"] * 2 + ["music (2)"] * 2
+    assert len({track.name for track in library.tracks}) == 4
+
+
+def test_a_song_of_two_data_sets_stays_in_both_and_the_sets_are_balanced(mood_folder, tmp_path):
+    one, other = mood_folder(moods=("happy", "sad"), songs=3), tmp_path / "other"
+    for mood in ("happy", "sad"):
+        write_audio(other / mood / "own.flac", noise(4, len(mood)), artist=f"own {mood}")
+    # To the other set the very same song is a sad one.
+    (other / "sad" / "copy.flac").write_bytes((one / "happy" / "happy0.flac").read_bytes())
+    corpus = corpus_of([one, other], tmp_path)
+    assert len(corpus.tracks) == 9
+    assert corpus.keys[0] == corpus.keys[corpus.tracks.index(corpus.tracks[-2])]
+    weights = dict(zip([t.name for t in corpus.tracks], corpus.set_weights(range(9)), strict=True))
+    assert weights["songs/happy/happy0.flac"] == pytest.approx(4 / (2 * 3))
+    assert weights["other/happy/own.flac"] == pytest.approx(4 / (2 * 1))
+    assert weights["other/sad/copy.flac"] == pytest.approx(5 / (2 * 2))
+    assert sum(weights.values()) == pytest.approx(9)

@@ -70,7 +70,7 @@ def _compare(
         raise DataError("none of these networks can be had here; see the reasons above")
     rows = make_rows(comparison, config.training.seed)
     ceiling = None
-    if config.data.data is not None:
+    if config.data.data:
         ceiling = ceiling_of(rows[0].compared.predictions, config.data.data)
     folder = results or out
     write_comparison(rows, comparison, ceiling, folder, command())

@@ -46,7 +46,9 @@ def with_config_options(
     names = {parameter.name for parameter in derived}
 
     def wrapped(**arguments: Any) -> None:
-        given = {name: value for name in names if (value := arguments.pop(name, None)) is not None}
+        given = {
+            name: value for name in names if (value := arguments.pop(name, None)) not in (None, [])
+        }
         command(**arguments, options=given)
 
     wrapped.__doc__ = command.__doc__
@@ -68,6 +70,7 @@ def _parameter(field: dataclasses.Field, hint: Any, panel: str | None) -> inspec
     flag = "--" + field.name.replace("_", "-")
     older = [f"--{field.metadata['formerly']}"] if field.metadata["formerly"] else []
     extra: dict[str, Any] = {}
+    annotation = list[kind] if get_origin(hint) is tuple else kind
     if kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
     if field.metadata["choices"]:
@@ -78,7 +81,7 @@ def _parameter(field: dataclasses.Field, hint: Any, panel: str | None) -> inspec
         None, flag, *older, help=_help(field), show_default=False, rich_help_panel=panel, **extra
     )
     return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation | None
     )
 
 
@@ -87,7 +90,7 @@ def _help(field: dataclasses.Field) -> str:
     text, default = field.metadata["help"], field.default
     if isinstance(default, bool):
         default = "on" if default else "off"
-    text = text if default is None else f"{text}  [default: {default}]"
+    text = text if default in (None, ()) else f"{text}  [default: {default}]"
     return text.replace("[", "\\[")
 
 

@@ -103,6 +103,11 @@ class ProgressMonitor(Monitor):
             f"{which}: accuracy {scores['accuracy']:.3f}, macro-F1 {scores['macro_f1']:.3f} on "
             f"{songs} (F1: {f1})."
         )
+        for name, own in result.metrics.get("validation_by_set", {}).items():
+            self.print(
+                f"  {name}: accuracy {own['accuracy']:.3f}, macro-F1 {own['macro_f1']:.3f} on "
+                f"{own['num_examples']} songs"
+            )
         if result.metrics.get("note"):
             self.warning(result.metrics["note"])
         if result.metrics["data"] == "demo":

@@ -232,7 +232,7 @@ def is_own(entry: Entry) -> bool:
 
 def settings_of(config: Config) -> Config:
     """What the entries have in common, without the places of this machine."""
-    data = None if config.data.data is None else Path(config.data.data.name)
+    data = tuple(Path(data.name) for data in config.data.data)
     return dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, data=data, cache_dir=None),

@@ -1,6 +1,6 @@
 """The songs of a run: what the data says about them, joined with what decoding them found."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +54,18 @@ class Corpus:
         """Content of each track's file."""
         return tuple(entry.key for entry in self.entries)
 
+    def set_weights(self, tracks: Sequence[int]) -> list[float]:
+        """Weights of these songs that balance data sets, with mean 1; all 1 of one data set.
+
+        A song of mood c in set s weighs n_c / (S_c · n_cs): the songs of the mood, over the number
+        of sets that have any of them, times those in its own set. So within each mood all data
+        sets weigh the same; and where moods weigh the same too, so do data sets that have them all.
+        """
+        cells = [(self.tracks[index].mood, self.tracks[index].data) for index in tracks]
+        in_cell, in_mood = Counter(cells), Counter(mood for mood, _ in cells)
+        num_sets = Counter(mood for mood, _ in in_cell)
+        return [in_mood[cell[0]] / (num_sets[cell[0]] * in_cell[cell]) for cell in cells]
+
     @property
     def seconds(self) -> float:
         """Length of all songs together."""
@@ -72,12 +84,12 @@ def prepare(
             cannot be used. Also what `read_library` and `build_cache` raise.
     """
     library = read_library(config)
+    _check_kind(library, sample_rate)
     if len(library.moods) < MIN_MOODS:
         raise DataError(
             f"{library.root}: the only mood is {listing(library.moods)}; at least two are needed, "
             "each in a folder of its own or in the column mood"
         )
-    _check_kind(library, sample_rate)
     paths = [track.path for track in library.tracks]
     here: dict[str, Any] = {
         "cache_dir": config.cache_dir,
@@ -186,10 +198,13 @@ def _with_tags(track: Track, entry: CachedTrack) -> Track:
 def _without_copies(
     songs: Sequence[tuple[Track, CachedTrack]], warnings: list[str]
 ) -> list[tuple[Track, CachedTrack]]:
-    """The first of the files that have one content."""
+    """The first of the files of a data set that have one content.
+
+    A song that several data sets have stays a song of each, and on one side of every split.
+    """
     copies = defaultdict(list)
     for track, entry in songs:
-        copies[entry.key].append(track)
+        copies[track.data, entry.key].append(track)
     conflicts = []
     for same in copies.values():
         names = " = ".join(track.name for track in same)
@@ -204,8 +219,8 @@ def _without_copies(
             "files with the same content but different labels, keep one of each: "
             + listing(conflicts)
         )
-    first = {same[0].path for same in copies.values()}
-    return [(track, entry) for track, entry in songs if track.path in first]
+    first = {same[0].name for same in copies.values()}
+    return [(track, entry) for track, entry in songs if track.name in first]
 
 
 def _reasons(failures: Sequence[Failure]) -> str:

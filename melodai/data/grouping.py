@@ -10,6 +10,7 @@ from melodai.data.tracks import Track
 from melodai.errors import SettingError
 
 VALIDATION_DRAWS = 20
+Kind = tuple[str, str]  # data set and mood
 UNKNOWN_ALBUMS = {"unknownalbum", "untitled", "singles"}
 
 
@@ -92,7 +93,7 @@ def draw_validation(
     fraction: float,
     seed: int,
 ) -> set[int]:
-    """Whole groups out of the candidates, close to the fraction of every mood.
+    """Whole groups out of the candidates, close to the fraction of every mood of every data set.
 
     Groups come in random order and are taken when that brings the counts of the moods nearer to
     their targets; of several such draws the nearest is used. Each mood keeps songs in the rest.
@@ -102,8 +103,9 @@ def draw_validation(
     members = defaultdict(list)
     for index in candidates:
         members[groups[index]].append(index)
-    moods_in = {group: Counter(tracks[i].mood for i in ids) for group, ids in members.items()}
-    left = Counter(tracks[index].mood for index in candidates)
+    kinds = [(track.data, track.mood) for track in tracks]
+    moods_in = {group: Counter(kinds[i] for i in ids) for group, ids in members.items()}
+    left = Counter(kinds[index] for index in candidates)
     # At least one group of each mood, or its validation score would be empty.
     smallest = {mood: min(n[mood] for n in moods_in.values() if n[mood]) for mood in left}
     target = {mood: max(float(smallest[mood]), fraction * n) for mood, n in left.items()}
@@ -118,7 +120,7 @@ def draw_validation(
 
 
 def _fill(
-    target: dict[str, float], left: Counter[str], groups: dict[int, Counter[str]]
+    target: dict[Kind, float], left: Counter[Kind], groups: dict[int, Counter[Kind]]
 ) -> tuple[float, list[int]]:
     """How far from the target it ends (sum of squares), and the groups that were taken."""
     missing, left, taken = dict(target), Counter(left), []

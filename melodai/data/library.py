@@ -1,6 +1,7 @@
 """Finds out what kind of data a path is, reads it, and finds its moods."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from melodai.config import DataConfig
@@ -16,7 +17,7 @@ from melodai.labels import SETS, distinct, mood_of, moods_for, parse_moods
 
 
 def read_library(config: DataConfig) -> Library:
-    """Reads the demo clips, songs or pictures in a folder per mood, a CSV, Emotify, 4Q.
+    """Reads the demo clips, songs or pictures in a folder per mood, a CSV, Emotify, 4Q; or several.
 
     Raises:
         DataError: there are no songs, or they cannot be read; the message says what to do.
@@ -24,15 +25,57 @@ def read_library(config: DataConfig) -> Library:
         DependencyError: the demo clips are asked for and not installed.
     """
     wanted = parse_moods(config.moods)
-    library = _read(config.data, wanted)
-    moods = wanted or moods_for(library.moods)
-    library = with_moods(library, moods, leaves_out=config.moods not in SETS)
-    if config.soft_labels and (num := sum(track.scores is None for track in library.tracks)):
-        raise SettingError(
-            f"--soft-labels: {num} of the {len(library.tracks)} songs of {library.name} have none. "
-            "Leave it out, or give a CSV with a column of shares for each mood"
+    libraries = [_read(data, wanted) for data in config.data or (None,)]
+    moods = wanted or moods_for(mood for library in libraries for mood in library.moods)
+    libraries = [
+        with_moods(library, moods, leaves_out=config.moods not in SETS) for library in libraries
+    ]
+    if config.soft_labels:
+        _check_soft_labels(libraries)
+    return libraries[0] if len(libraries) == 1 else together(libraries)
+
+
+def _check_soft_labels(libraries: Sequence[Library]) -> None:
+    """Of several data sets some may have none: their labels count as votes of one mind."""
+    without = [sum(track.scores is None for track in library.tracks) for library in libraries]
+    for library, num in zip(libraries, without, strict=True):
+        if num and (num < len(library.tracks) or all(without)):
+            raise SettingError(
+                f"--soft-labels: {num} of the {len(library.tracks)} songs of {library.name} have "
+                "none. Leave it out, or give a CSV with a column of shares for each mood"
+            )
+
+
+def together(libraries: Sequence[Library]) -> Library:
+    """One library of several data sets, which keep their folds and get different names.
+
+    Raises:
+        DataError: some give parts and others do not, or some hold pictures and others songs.
+    """
+    names: list[str] = []
+    for library in libraries:
+        copies = sum(other.name == library.name for other in libraries[: len(names)])
+        names.append(f"{library.name} ({copies + 1})" if copies else library.name)
+    tracks = tuple(
+        dataclasses.replace(track, data=name, name=f"{name}/{track.name}")
+        for name, library in zip(names, libraries, strict=True)
+        for track in library.tracks
+    )
+    if len({track.part is None for track in tracks}) > 1:
+        raise DataError(
+            f"{listing(names)}: some give parts of a split and some do not; give folds in all of "
+            "them, or leave the parts out"
         )
-    return library
+    if len({library.holds_pictures for library in libraries}) > 1:
+        raise DataError(f"{listing(names)}: pictures and songs cannot be learned together")
+    return dataclasses.replace(
+        libraries[0], name="+".join(names), root=libraries[0].root.parent, tracks=tracks,
+        warnings=tuple(
+            f"{name}: {text}"
+            for name, library in zip(names, libraries, strict=True)
+            for text in library.warnings
+        ),
+    )  # fmt: skip
 
 
 def _read(data: Path | None, wanted: tuple[str, ...] | None) -> Library:

@@ -76,16 +76,12 @@ def make_split(
         split = _given_parts(tracks, groups, fold, validation_fraction, seed)
     else:
         is_given = all(track.fold is not None for track in tracks)
-        folds = (
-            tuple(track.fold for track in tracks)
-            if is_given
-            else make_folds(tracks, groups, num_folds, seed)
-        )
+        folds = _folds(tracks, groups, num_folds, seed)
         available = sorted(set(folds))
         if fold not in available:
             raise SettingError(f"--fold is {fold}; the folds are {listing(available, 20)}")
         test = [index for index, of_track in enumerate(folds) if of_track == fold]
-        rest = [index for index, of_track in enumerate(folds) if of_track != fold]
+        rest = _without_tested(tracks, groups, folds, fold)
         validation = draw_validation(tracks, groups, rest, validation_fraction, seed)
         split = Split(
             train=tuple(index for index in rest if index not in validation),
@@ -98,6 +94,40 @@ def make_split(
     check_no_leak(tracks, keys, split)
     _check_moods(tracks, split)
     return split
+
+
+def _folds(
+    tracks: Sequence[Track], groups: Sequence[int], num_folds: int, seed: int
+) -> tuple[int, ...]:
+    """Fold of each track: the given ones of a data set, or those made of it."""
+    folds = [0] * len(tracks)
+    for name in dict.fromkeys(track.data for track in tracks):
+        members = [index for index, track in enumerate(tracks) if track.data == name]
+        own = [tracks[index] for index in members]
+        given: Sequence[int | None] = [track.fold for track in own]
+        if None in given:
+            given = make_folds(own, [groups[index] for index in members], num_folds, seed)
+        for index, fold in zip(members, given, strict=True):
+            folds[index] = fold
+    return tuple(folds)
+
+
+def _without_tested(
+    tracks: Sequence[Track], groups: Sequence[int], folds: Sequence[int], fold: int
+) -> list[int]:
+    """The songs of other folds, without those that a test song of another data set belongs to."""
+    tested = defaultdict(set)
+    for track, group, of_track in zip(tracks, groups, folds, strict=True):
+        if of_track == fold:
+            tested[group].add(track.data)
+    others = [index for index, of_track in enumerate(folds) if of_track != fold]
+    rest = [index for index in others if not tested[groups[index]] - {tracks[index].data}]
+    if len(rest) < len(others):
+        logger.warning(
+            "%d songs are used for nothing: another data set tests on their artists or on copies "
+            "of them in fold %d", len(others) - len(rest), fold,
+        )  # fmt: skip
+    return rest
 
 
 def _without_test(

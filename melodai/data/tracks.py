@@ -21,7 +21,9 @@ class Track:
 
     Attributes:
         mood: in the library's moods.
-        name: path relative to the root of the data, with forward slashes.
+        name: path relative to the root of the data, with forward slashes; of several data sets,
+            after the name of its own.
+        data: name of its data set, where there are several.
         scores: soft label, a share for each of the library's moods, summing to 1.
         num_votes: listeners behind the label.
         fold, part: where the data says on which side of a split the song stands (`part` is
@@ -31,6 +33,7 @@ class Track:
     path: Path
     mood: str
     name: str
+    data: str = ""
     scores: tuple[float, ...] | None = None
     num_votes: int | None = None
     artist: str | None = None

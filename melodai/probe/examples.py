@@ -20,7 +20,7 @@ class Examples:
         songs: `(window,)` index into the arrays of songs.
         labels: `(song,)` class index.
         shares: `(song, class)` shares of the listeners' votes, or 1 at the label.
-        weights: `(song,)` root of the number of votes, or 1; their mean is 1.
+        weights: `(song,)` root of the number of votes, or 1, data sets balanced; their mean is 1.
         groups: `(song,)` songs of one group (artist, content) must not be parted.
     """
 
@@ -40,6 +40,7 @@ class Examples:
         voted = [track.scores is not None for track in chosen]
         votes = np.array([track.num_votes or 0 for track in chosen], np.float64)
         weights = np.sqrt(votes) if all(voted) and votes.all() else np.ones(len(chosen))
+        weights = weights * corpus.set_weights(tracks)
         groups = np.array(group_of(corpus.tracks, corpus.keys))[tracks]
         return cls(
             embeddings=embedded.embeddings.double().numpy(),

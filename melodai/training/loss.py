@@ -21,7 +21,7 @@ def mood_loss(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float
     Args:
         logits: `(batch, class)`.
         targets: `(batch, class)`, shares that sum to 1; one-hot for hard labels.
-        weights: `(class,)`, mean about 1.
+        weights: `(class,)`, or of each example `(batch, class)`, mean about 1.
         smoothing: share of the target spread evenly over all classes, in [0, 1).
 
     Returns:

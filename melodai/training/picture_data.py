@@ -2,6 +2,7 @@
 
 from melodai.config import Config
 from melodai.data.picture_folders import holds_pictures
+from melodai.data.tracks import listing
 from melodai.models.pictures import PREFIX
 from melodai.models.registry import AUTO
 
@@ -18,8 +19,9 @@ def for_data(config: Config) -> tuple[Config, str]:
     Returns:
         The settings, and a sentence about what was switched off, "" if nothing was.
     """
-    data = config.data.data
-    if data is None or not data.expanduser().is_dir() or not holds_pictures(data.expanduser()):
+    folders = [data for data in config.data.data if data.expanduser().is_dir()]
+    pictures = [folder for folder in folders if holds_pictures(folder.expanduser())]
+    if not pictures:
         return config, ""
     arch = config.model.arch
     if not arch.startswith(PREFIX):
@@ -33,8 +35,8 @@ def for_data(config: Config) -> tuple[Config, str]:
     words = ""
     if switched_off:
         words = (
-            f"{data} holds pictures: changes of the sound ({', '.join(switched_off)}) do not apply "
-            "and are switched off"
+            f"{listing(pictures)} holds pictures: changes of the sound "
+            f"({', '.join(switched_off)}) do not apply and are switched off"
         )
     off = dict.fromkeys(_OF_SOUND, 0.0)
     return config.with_options(arch=arch, segment_seconds="full", **off), words

@@ -94,6 +94,9 @@ def probe(
         "seconds": round(time.perf_counter() - began, 1),
         "seconds_fitting": round(time.perf_counter() - fitting, 1),
         "validation": asdict(scores),
+        "validation_by_set": {
+            name: asdict(own) for name, own in _by_set(corpus, tracks, examples, logits).items()
+        },
     }
 
 
@@ -138,6 +141,19 @@ def zero_shot(model: MoodModel, examples: Examples, arch: str) -> ProbeHead:
         head.scorer.weight.copy_(torch.from_numpy(weight))
         head.scorer.bias.zero_()
     return ProbeHead([head]).eval()
+
+
+def _by_set(
+    corpus: Corpus, tracks: list[int], examples: Examples, logits: np.ndarray
+) -> dict[str, MoodScores]:
+    """Of each data set's songs; nothing where there is one data set."""
+    sets = np.array([corpus.tracks[track].data for track in tracks])
+    found = {}
+    for name in sorted(set(sets.tolist()) - {""}):
+        songs = np.flatnonzero(sets == name)
+        rows = np.isin(examples.songs, songs)
+        found[name] = _scores(examples.take(songs), logits[rows])
+    return found
 
 
 def _scores(examples: Examples, logits: np.ndarray) -> MoodScores:

@@ -267,13 +267,14 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
     trainer.ranks.wait()  # best.pt is whole before any process reads it
     trainer.model.encoder.load_state_dict(load_checkpoint(run / BEST)["encoder"])
     trainer.average = None
-    scores = summarise(trainer, logger)
+    scores, by_set = summarise(trainer, logger)
     found = {
         "num_parameters": trainer.model.num_parameters(),
         "epochs": len(trainer.progress.history),
         "best_epoch": best.epoch,
         "seconds": round(trainer.progress.seconds, 1),
         "validation": dataclasses.asdict(scores),
+        "validation_by_set": {name: dataclasses.asdict(own) for name, own in by_set.items()},
     }
     if logger is not None:
         sections = dataclasses.asdict(trainer.config)

@@ -29,16 +29,19 @@ MOST_REFERENCES, MOST_VALIDATION_POINTS = 4000, 1000
 PICTURES_IN_GRID = 12
 
 
-def summarise(trainer: "Trainer", logger: RunLogger | None) -> MoodScores:
-    """Scores of the validation songs with the present weights; logs what they look like.
+def summarise(
+    trainer: "Trainer", logger: RunLogger | None
+) -> tuple[MoodScores, dict[str, MoodScores]]:
+    """Scores of the validation songs, and of each data set's, where there are several; logs them.
 
     The first process also writes the training songs' embeddings into the run folder.
     """
     tracks = list(trainer.split.validation)
     probabilities = trainer.song_probabilities(tracks)
     scores = trainer.targets.scores(probabilities, tracks)
+    by_set = trainer.targets.scores_by_set(probabilities, tracks)
     if not trainer.ranks.is_first:
-        return scores
+        return scores, by_set
     train = _evenly(trainer.split.train, MOST_REFERENCES)
     shown = [*train, *_evenly(tracks, MOST_VALIDATION_POINTS)]
     outputs = trainer.song_outputs(trainer.model, shown)
@@ -49,7 +52,7 @@ def summarise(trainer: "Trainer", logger: RunLogger | None) -> MoodScores:
         if not trainer.corpus.holds_pictures:
             _log_wrong_songs(trainer, logger, tracks, probabilities)
         _log_embedding(trainer, logger, shown, outputs)
-    return scores
+    return scores, by_set
 
 
 def log_augmented(trainer: "Trainer", logger: RunLogger, batch: Batch, features: Any) -> None:

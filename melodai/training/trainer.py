@@ -179,7 +179,7 @@ class Trainer:
         features, targets = self.examples(batch)
         with network_precision(self.device, self.config.run.precision):
             logits = self.network(features)
-        losses = self.targets.losses(logits, targets)
+        losses = self.targets.losses(logits, targets, to_device(batch.track, self.device))
         norm = self.backward(losses.mean())
         self.change_weights(norm)
         self.metrics.update(logits.detach(), targets, losses.detach().sum())

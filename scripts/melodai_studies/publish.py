@@ -37,7 +37,7 @@ def publish_run(run: Path, out: Path) -> list[Path]:
             dataclasses.replace(predictions, paths=nowhere).save(out / name)
             written.append(out / name)
     config = Config.from_json((run / "config.json").read_text(encoding="utf-8"))
-    data = None if config.data.data is None else Path(config.data.data.name)
+    data = tuple(Path(data.name) for data in config.data.data)
     config = config.with_options(data=data, cache_dir=None, out=None)
     replace_text(out / "config.json", config.to_json())
     return [*written, out / "config.json"]
