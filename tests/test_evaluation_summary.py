@@ -1,11 +1,12 @@
 """The evaluation of a run holds what was chosen on validation and every score, as plain JSON."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from melodai.evaluation.predictions import make_predictions
+from melodai.evaluation.predictions import Predictions, make_predictions
 from melodai.evaluation.scores import score_segments, score_tracks
 from melodai.evaluation.summary import evaluate, to_json, write_json
 
@@ -68,3 +69,22 @@ def test_the_evaluation_is_json_without_nan(evaluated, tmp_path):
     stored = json.loads(text)
     assert stored["tracks"]["KL"]["value"] is None
     assert stored["tracks"]["accuracy"]["low"] < stored["tracks"]["accuracy"]["value"]
+
+
+def test_each_of_several_data_sets_has_scores_of_its_own():
+    together = replace(run("test", 1), sets=np.repeat(["one", "two"], [15, 45]))
+    evaluation, _ = evaluate(together, random=np.random.default_rng(0), num_resamples=20)
+    assert {name: own.num_tracks for name, own in evaluation.sets.items()} == {"one": 15, "two": 45}
+    right = [
+        round(own.num_tracks * own.tracks["accuracy"].value) for own in evaluation.sets.values()
+    ]
+    assert sum(right) == round(60 * evaluation.tracks["accuracy"].value)
+    alone, _ = evaluate(run("test", 1), random=np.random.default_rng(0), num_resamples=20)
+    assert alone.sets == {}
+
+
+def test_a_record_without_data_sets_is_of_one(tmp_path):
+    run("test", 1).save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as file:
+        np.savez(tmp_path / "old.npz", **{name: file[name] for name in file if name != "sets"})
+    assert Predictions.load(tmp_path / "old.npz").by_set() == {}

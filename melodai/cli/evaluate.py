@@ -32,8 +32,8 @@ SHOWN = (
 
 def evaluate(
     run: Path = typer.Argument(..., help="A run folder, or one of a cross-validation."),
-    data: Path | None = typer.Option(
-        None, help="Other labelled songs: a folder per mood, a CSV manifest, Emotify."
+    data: list[Path] = typer.Option(
+        [], help="Other labelled songs: a folder per mood, a CSV manifest, …; can be repeated."
     ),
     json: Path | None = typer.Option(None, help="Write all scores and intervals here."),
     against: Path | None = typer.Option(
@@ -50,12 +50,14 @@ def evaluate(
     from melodai.evaluation.run import evaluate_run
     from melodai.evaluation.summary import write_json
 
-    evaluation, predictions = evaluate_run(run, data=data, cache_dir=cache_dir, device=device)
+    evaluation, predictions = evaluate_run(
+        run, data=data or None, cache_dir=cache_dir, device=device
+    )
     print_scores(evaluation)
     if json is not None:
         write_json(evaluation, json)
         typer.echo(f"Scores:   {json}")
-    if data is None:
+    if not data:
         typer.echo(f"Results:  {run}  (evaluation.json, predictions.csv, predictions.npz)")
     if against is not None:
         _print_comparison(predictions, run, against)
@@ -85,6 +87,9 @@ def print_scores(evaluation: "Evaluation") -> None:
         if value.value == value.value:
             table.add_row(name, str(value), str(evaluation.segments[name]))
     plain_console().print(table)
+    for name, own in evaluation.sets.items():
+        scores = ", ".join(f"{score} {own.tracks[score]}" for score in SHOWN[:3])
+        typer.echo(f"{name}, {own.num_tracks} songs of {own.num_artists} artists: {scores}")
     pooling = f"Segments are pooled by {evaluation.pooling}"
     if evaluation.calibration is not None:
         pooling += f", at temperature {evaluation.calibration.track_temperature:.2f}"

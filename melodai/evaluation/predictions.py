@@ -22,7 +22,8 @@ FILE_NAME = "predictions.npz"
 class Predictions:
     """Predictions of one run, or of several runs on different songs (`join`).
 
-    Arrays of tracks: names, artists, genres, paths (text, "" if unknown), labels (int64),
+    Arrays of tracks: names, artists, genres, paths (text, "" if unknown), sets (name of the data
+    set of each, "" where there is one), labels (int64),
     soft (track, class; NaN without votes), probabilities (track, class; pooled from the segments,
     not calibrated), temperatures and segment_temperatures (fitted on validation; 1 if not).
     Arrays of segments: logits (segment, class), tracks (int64 index of the segment's song),
@@ -36,6 +37,7 @@ class Predictions:
     artists: np.ndarray
     genres: np.ndarray
     paths: np.ndarray
+    sets: np.ndarray
     labels: np.ndarray
     soft: np.ndarray
     logits: np.ndarray
@@ -73,6 +75,11 @@ class Predictions:
     def calibrated_segments(self) -> np.ndarray:
         """(segment, class) probabilities after temperature scaling."""
         return softmax(self.logits / self.segment_temperatures[self.tracks, None])
+
+    def by_set(self) -> "dict[str, Predictions]":
+        """Those of each data set; nothing where there is one."""
+        names = sorted(set(self.sets.tolist()) - {""})
+        return {name: self.take(np.flatnonzero(self.sets == name)) for name in names}
 
     def pooled_by(self, pooling: str) -> "Predictions":
         """The same with another pooling of segments into songs."""
@@ -119,7 +126,12 @@ class Predictions:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                values = {name: file[name] for name in TRACK_ARRAYS + SEGMENT_ARRAYS}
+                names = [name for name in TRACK_ARRAYS + SEGMENT_ARRAYS if name != "sets"]
+                values = {name: file[name] for name in names}
+                # Older records are of one data set.
+                values["sets"] = (
+                    file["sets"] if "sets" in file else _text([""] * len(file["names"]))
+                )
                 about = json.loads(str(file["about"]))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(
@@ -161,6 +173,7 @@ def make_predictions(
     artists: list[str | None] | None = None,
     genres: list[str | None] | None = None,
     paths: list[Path] | None = None,
+    sets: list[str] | None = None,
     soft: list[tuple[float, ...] | None] | None = None,
     provenance: dict[str, str] | None = None,
 ) -> Predictions:
@@ -193,6 +206,7 @@ def make_predictions(
         artists=_text(artists or [None] * num_tracks),
         genres=_text(genres or [None] * num_tracks),
         paths=_text(paths or [None] * num_tracks),
+        sets=_text(sets or [None] * num_tracks),
         labels=np.asarray(labels, dtype=np.int64),
         soft=np.asarray(shares, dtype=np.float64).reshape(num_tracks, num_moods),
         logits=logits,

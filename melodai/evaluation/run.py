@@ -36,7 +36,7 @@ OnProgress = Callable[[int, int, Path], None]
 def evaluate_run(
     run: Path,
     *,
-    data: Path | None = None,
+    data: Path | Sequence[Path] | None = None,
     cache_dir: Path | None = None,
     device: str = "auto",
     num_decoders: int | None = None,
@@ -48,7 +48,7 @@ def evaluate_run(
     `evaluation.json`.
 
     Args:
-        data: other songs, anything that `--data` takes; all of them are evaluated.
+        data: other songs, anything that `--data` takes, also several; all of them are evaluated.
         cache_dir, device, num_decoders: of this machine; the results do not depend on them.
 
     Raises:
@@ -188,6 +188,7 @@ class _Look:
             artists=[track.artist for track in chosen],
             genres=[track.genre for track in chosen],
             paths=[track.path for track in chosen],
+            sets=[track.data for track in chosen],
             soft=[track.scores for track in chosen],
             provenance=provenance,
         )

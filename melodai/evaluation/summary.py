@@ -22,13 +22,23 @@ COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetScores:
+    """Scores of the songs of one data set among several, as in `Evaluation`."""
+
+    num_tracks: int
+    num_artists: int
+    tracks: dict[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Scores of a run on some songs.
 
     tracks, segments: every score with its 95 % interval, by name. calibration_error_before:
     of the songs before temperature scaling. coverage: accuracy that is left if only this share of
     the songs, the surest, is answered. poolings: scores of the songs under each pooling, on
-    validation where it was given (pooling is chosen there), on these songs otherwise.
+    validation where it was given (pooling is chosen there), on these songs otherwise. sets: scores
+    of each data set's songs, where there are several; all other scores are of all songs alike.
     """
 
     data: str
@@ -45,6 +55,7 @@ class Evaluation:
     calibration_error_before: float
     coverage: dict[str, float]
     poolings: dict[str, dict[str, float]]
+    sets: dict[str, SetScores]
     provenance: dict[str, str]
 
 
@@ -96,6 +107,14 @@ def evaluate(
                 "log-loss": scores.log_loss,
             }
             for name, scores in compared.items()
+        },
+        sets={
+            name: SetScores(
+                num_tracks=own.num_tracks,
+                num_artists=len(np.unique(own.clusters)),
+                tracks=score_intervals(own, random=random, num_resamples=num_resamples),
+            )
+            for name, own in predictions.by_set().items()
         },
         provenance=predictions.provenance,
     )
