@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from melodai.comparison import Entry, compare_models
+from melodai.comparison.stored import read_stored
 from melodai.comparison.table import (
     drawn_at_random,
     log_comparison,
@@ -14,7 +15,7 @@ from melodai.comparison.table import (
     write_comparison,
 )
 from melodai.config import Config
-from melodai.errors import CheckpointError, SettingError
+from melodai.errors import CheckpointError, DataError, SettingError
 from melodai.evaluation.predictions import Predictions
 from tests.songs import make_library, melodai
 
@@ -85,6 +86,15 @@ def test_the_table_holds_the_scores_of_the_stored_predictions(compared):
     text = (out / "comparison.md").read_text(encoding="utf-8")
     assert f"{accuracy:.3f}" in text and "vggish, probe: the weights" in text
     assert (out / "comparison.png").stat().st_size > 10_000
+    again, made_by = read_stored(out)
+    assert made_by == "melodai-compare" and again.unavailable == found.unavailable
+    (row,) = make_rows(again, num_resamples=50)
+    for name in ("accuracy", "calibration error"):
+        assert row.scores[name] == rows[0].scores[name]
+    assert row.compared.seconds == found.compared[0].seconds
+    (out / "comparison.json").unlink()
+    with pytest.raises(DataError, match="no comparison that can be read"):
+        read_stored(out)
 
 
 def test_runs_lie_side_by_side_in_tensorboard(compared):

@@ -5,13 +5,18 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from melodai.cli.options import with_config_options
 from melodai.errors import DataError, SettingError
 from melodai.presets import preset
+
+if TYPE_CHECKING:
+    from melodai.comparison.run import ModelComparison
+    from melodai.evaluation.ceiling import Ceiling
+    from melodai.evaluation.votes import Votes
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -33,6 +38,10 @@ def _compare(
         None, "--results", help="Folder of the table, the figure and the stored predictions.  "
         "\\[default: --out]",
     ),
+    rescore: Path | None = typer.Option(
+        None, "--rescore", metavar="RESULTS",
+        help="Only score again what this results folder holds; --data for the listeners.",
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
     *,
     options: dict[str, Any],
@@ -46,6 +55,9 @@ def _compare(
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if rescore is not None:
+        _rescore(rescore, tuple(options.get("data", ())))
+        return
     if "out" not in options:
         raise SettingError("--out is needed, so that it can be gone on with when interrupted")
     if wrong := {"arch", "mode", "fold"} & options.keys():
@@ -54,7 +66,6 @@ def _compare(
     from melodai.comparison.run import Entry, compare_models, default_entries
     from melodai.comparison.table import log_comparison, make_rows, write_comparison
     from melodai.interrupt import Interrupted
-    from melodai.report.build import ceiling_of
 
     config = preset("default" if "data" in options else "demo").with_options(**options)
     entries = default_entries() if archs == "all" else list(map(Entry.parse, archs.split(",")))
@@ -68,12 +79,10 @@ def _compare(
         raise
     if not comparison.compared:
         raise DataError("none of these networks can be had here; see the reasons above")
-    rows = make_rows(comparison, config.training.seed)
-    ceiling = None
-    if config.data.data:
-        ceiling = ceiling_of(rows[0].compared.predictions, config.data.data)
+    votes, ceiling = _listeners(comparison, config.data.data)
+    rows = make_rows(comparison, config.training.seed, votes=votes)
     folder = results or out
-    write_comparison(rows, comparison, ceiling, folder, command())
+    write_comparison(rows, comparison, ceiling, folder, f"Made by {command()}")
     log_comparison(rows, out)
     _print(rows)
     place = shlex.quote(str(folder))
@@ -81,11 +90,42 @@ def _compare(
     monitor.print(f"Curves:   tensorboard --logdir {shlex.quote(str(out))}")
 
 
+def _rescore(folder: Path, data: tuple[Path, ...]) -> None:
+    """The table and the figure anew, from the predictions that are stored beside them."""
+    from melodai.comparison.stored import read_stored
+    from melodai.comparison.table import make_rows, write_comparison
+
+    comparison, made_by = read_stored(folder)
+    votes, ceiling = _listeners(comparison, data)
+    rows = make_rows(comparison, votes=votes)
+    write_comparison(rows, comparison, ceiling, folder, made_by, f"Scored by {command()}")
+    _print(rows)
+
+
+def _listeners(
+    comparison: "ModelComparison", data: tuple[Path, ...]
+) -> "tuple[Votes | None, Ceiling | None]":
+    """The votes on the songs where the data has them, and how far a prediction could go."""
+    if not data:
+        return None, None
+    from melodai.evaluation.votes import has_votes, read_votes
+    from melodai.report.build import ceiling_of
+
+    first = comparison.compared[0].predictions
+    votes = None
+    if len(data) == 1 and has_votes(data[0], first.moods):
+        votes = read_votes(data[0])
+    return votes, ceiling_of(first, data)
+
+
 def command() -> str:
-    """What was typed, paths shortened to their last part."""
+    """What was typed, paths shortened to their last part, and the commit."""
+    from melodai.environment import versions
+
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
     name = Path(sys.argv[0]).name
-    return shlex.join(["melodai" if name == "main.py" else name, *words])
+    typed = shlex.join(["melodai" if name == "main.py" else name, *words])
+    return f"`{typed}`, commit {versions()['commit']}."
 
 
 def _print(rows: list) -> None:

@@ -19,10 +19,16 @@ def ceiling(
     moods: str = MOODS,
     repetitions: int = typer.Option(400, min=1, help="Random halves and resamples."),
     seed: int = typer.Option(0, min=0, help="Seed of these."),
+    against: list[Path] = typer.Option(
+        [],
+        "--predictions",
+        metavar="FILE",
+        help="predictions.npz of a run: held against half of the listeners, as the other half is.",
+    ),
     json: Path | None = JSON,
 ) -> None:
     """How far listeners agree with each other, and what is reached without listening."""
-    from melodai.evaluation.commands import run_ceiling
+    from melodai.evaluation.commands import hold_against_half, run_ceiling
 
     found = run_ceiling(data, moods=moods, num_repetitions=repetitions, seed=seed, json=json)
     rows = {
@@ -36,6 +42,8 @@ def ceiling(
     for name, row in rows.items():
         if row is not None:
             typer.echo(f"{name:56} {row.accuracy:8.3f}  {row.macro_f1:8.3f}")
+    for path in against:
+        typer.echo(f"{path}, {hold_against_half(path, data, repetitions, seed)}")
 
 
 def audit(

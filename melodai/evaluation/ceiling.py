@@ -62,20 +62,24 @@ def split_halves(
 ) -> Agreement:
     """One random half of each song's listeners against the other half.
 
-    Of an odd number of listeners the second half has one more; songs with a single listener are
-    left out.
+    Songs with a single listener are left out.
+    """
+    songs = votes.num_listeners > 1
+    return _repeat(lambda: halves_of(votes, random), moods, num_repetitions, songs)
+
+
+def halves_of(votes: Votes, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rates (song, emotion) of two random halves of each song's listeners.
+
+    Of an odd number of listeners the second half has one more.
     """
     counts = votes.num_listeners
     starts = np.cumsum(counts) - counts
-
-    def once() -> tuple[np.ndarray, np.ndarray]:
-        order = np.lexsort((random.random(len(votes.songs)), votes.songs))
-        rank = np.empty(len(order), dtype=np.int64)
-        rank[order] = np.arange(len(order)) - np.repeat(starts, counts)
-        first = rank < (counts // 2)[votes.songs]
-        return votes.rates(first.astype(float)), votes.rates((~first).astype(float))
-
-    return _repeat(once, moods, num_repetitions, counts > 1)
+    order = np.lexsort((random.random(len(votes.songs)), votes.songs))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(starts, counts)
+    first = rank < (counts // 2)[votes.songs]
+    return votes.rates(first.astype(float)), votes.rates((~first).astype(float))
 
 
 def resample_listeners(

@@ -18,6 +18,7 @@ from melodai.data.tracks import Library, Track
 from melodai.data.waveforms import fill
 from melodai.errors import DataError
 from melodai.evaluation import sound_figures
+from melodai.evaluation.against_half import AgainstHalf, Halves, against_half
 from melodai.evaluation.audit import Audit, audit_songs
 from melodai.evaluation.ceiling import (
     NUM_REPETITIONS,
@@ -30,6 +31,7 @@ from melodai.evaluation.ceiling import (
 from melodai.evaluation.features import FEATURES, library_features
 from melodai.evaluation.figures import save_figure
 from melodai.evaluation.intervals import NUM_RESAMPLES
+from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.separation import Separation, measure_separation
 from melodai.evaluation.summary import write_json
 from melodai.evaluation.votes import has_votes, read_votes
@@ -104,6 +106,20 @@ def measure_ceiling(
             scored=is_scored,
         ),
     )
+
+
+def hold_against_half(
+    predictions: Path, data: Path, num_repetitions: int = NUM_REPETITIONS, seed: int = 0
+) -> AgainstHalf:
+    """Stored predictions and one half of the listeners, each against the other half.
+
+    Raises:
+        DataError: no predictions, or songs without votes.
+    """
+    said = Predictions.load(predictions)
+    random = np.random.default_rng(seed)
+    votes = read_votes(data).of(said.names.tolist())
+    return against_half(said, Halves.of(votes, said.moods, random, num_repetitions), random=random)
 
 
 def run_audit(
