@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from melodai.config import Config
-from melodai.errors import CheckpointError
+from melodai.errors import CheckpointError, MelodaiError
 from melodai.models import MoodModel, build_model
 from melodai.models.heads import ProbeHead
 from melodai.models.registry import PretrainedOptions
@@ -28,7 +28,7 @@ def replace_file(path: Path, write: Callable[[Any], None]) -> None:
         write: is given the open binary file.
 
     Raises:
-        CheckpointError: the folder cannot be written to, or the disk is full.
+        MelodaiError: the folder cannot be written to, or the disk is full.
     """
     temporary = None
     try:
@@ -42,7 +42,7 @@ def replace_file(path: Path, write: Callable[[Any], None]) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         reason = error.strerror or str(error)
-        raise CheckpointError(f"could not write {path}: {reason}; the old file is whole") from error
+        raise MelodaiError(f"could not write {path}: {reason}; the old file is whole") from error
     except BaseException:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

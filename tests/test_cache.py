@@ -12,7 +12,7 @@ import pytest
 
 from melodai.audio import decode
 from melodai.data.cache import VERSION, build_cache, default_cache_dir
-from melodai.data.store import Store, content_key
+from melodai.data.store import CachedTrack, Store, content_key
 from melodai.errors import DataError, MelodaiError
 from tests.conftest import noise, sine, write_audio
 
@@ -359,3 +359,11 @@ def test_the_folder_can_be_chosen_by_the_environment(tmp_path, monkeypatch):
     assert default_cache_dir() == tmp_path / "there"
     monkeypatch.delenv("MELODAI_CACHE")
     assert default_cache_dir().name == "melodai"
+
+
+def test_songs_that_nobody_touched_are_not_read_to_see_whether_they_are_whole(
+    songs, build, monkeypatch
+):
+    build(songs[:1])
+    monkeypatch.setattr(CachedTrack, "is_intact", lambda self: pytest.fail("it was read"))
+    assert build(songs[:1]).num_decoded == 0

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from melodai.checkpoint import load_checkpoint, load_model, replace_text, save_checkpoint
-from melodai.errors import CheckpointError
+from melodai.errors import CheckpointError, MelodaiError
 
 
 def test_what_was_saved_is_loaded(tmp_path):
@@ -94,8 +94,9 @@ def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "tempfile.mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), str(tmp_path / "t"))
     )
-    with pytest.raises(CheckpointError, match="No space left"):
+    with pytest.raises(MelodaiError, match="No space left") as failed:
         replace_text(path, "new")
-    with pytest.raises(CheckpointError, match=r"No space left|disk is full"):
+    assert failed.value.exit_code == 1  # the checkpoint is not at fault
+    with pytest.raises(MelodaiError, match=r"No space left|disk is full"):
         save_checkpoint(path, {"weights": torch.zeros(100_000)})
     assert path.read_text() == "old"

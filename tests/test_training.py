@@ -256,6 +256,11 @@ def test_resume_refuses_what_would_make_it_another_run(train, tmp_path):
         melodai.resume(tmp_path / "nowhere")
 
 
+def test_a_run_without_validation_songs_is_refused_before_it_begins(train, tmp_path):
+    with pytest.raises(SettingError, match="--validation-fraction"):
+        train(tmp_path / "run", arch="residual", validation_fraction=0.0)
+
+
 def test_a_finished_run_can_be_made_longer(train, tmp_path):
     run = train(tmp_path / "run", arch="residual", epochs=1, early_stopping=0).run
     melodai.resume(run, epochs=2)

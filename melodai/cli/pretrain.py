@@ -49,6 +49,7 @@ def _pretrain(
         weights = pretrain(music or [], labelled, config, monitor)
     except Interrupted as interrupt:
         monitor.print(f"{interrupt}; saved. The same command, with --out {config.out}, goes on.")
+        interrupt.is_explained = True
         raise
     monitor.print(f"Weights:  {weights}")
     monitor.print(f"Train with them:  melodai-train --init {config.out} --arch {config.arch}")

@@ -33,13 +33,9 @@ class CachedWaveforms:
     is_resident = False
 
     def __init__(self, entries: Sequence[CachedTrack], *, pin_memory: bool = False) -> None:
+        self.num_samples = [entry.num_samples for entry in entries]
         self._entries = entries
         self._pin_memory = pin_memory
-
-    @property
-    def num_samples(self) -> list[int]:
-        """Length of each track."""
-        return [entry.num_samples for entry in self._entries]
 
     def gather(self, segments: Sequence[Segment]) -> Tensor:
         """(batch, time) int16, padded with zeros at the end to the longest segment."""

@@ -50,11 +50,11 @@ def pretrain(
     device = find_device(config.device)
     frontend = STUDENT_FRONT_END
     run = config.out or default_run_folder(config.arch)
+    teachers = [_teacher(name, config) for name in config.teacher.split(JOIN)]
+    heard = _music(music, labelled, config, frontend.sample_rate, monitor)
+    student = build_model(config.arch, 2, frontend=frontend, pooling="mean-max")
+    run.mkdir(parents=True, exist_ok=True)
     with graceful_interrupt() as stop:
-        teachers = [_teacher(name, config) for name in config.teacher.split(JOIN)]
-        heard = _music(music, labelled, config, frontend.sample_rate, monitor)
-        student = build_model(config.arch, 2, frontend=frontend, pooling="mean-max")
-        run.mkdir(parents=True, exist_ok=True)
         trainer = Pretrainer(
             student=student, teachers=teachers, music=heard, config=config, device=device, run=run,
             monitor=monitor, stop=stop,

@@ -53,18 +53,20 @@ class Noise(WaveformTransform):
         )
 
     def change(self, x: Tensor, num_samples: Tensor, parameters: NoiseParameters) -> Tensor:
-        time = x.shape[1]
         rms = (torch.linalg.vector_norm(x, dim=1).square() / num_samples).sqrt()
         level = rms * torch.pow(10.0, -parameters.snr_db / 20) * parameters.sign
-        loops = noise_loops(1 + -(-time // LOOP_SAMPLES), x.device)
         # A window at every offset is only a view; indexing copies the one that was drawn.
-        windows = loops.unfold(1, time, 1)
-        return torch.addcmul(x, windows[parameters.colour, parameters.offset], level[:, None])
+        windows = noise_loops(x.device).unfold(1, min(x.shape[1], LOOP_SAMPLES), 1)
+        noise = windows[parameters.colour, parameters.offset] * level[:, None]
+        changed = x.clone()
+        for piece in changed.split(LOOP_SAMPLES, dim=1):  # a song is longer than a loop
+            piece += noise[:, : piece.shape[1]]
+        return changed
 
 
 @functools.lru_cache(maxsize=8)
-def noise_loops(repetitions: int, device: torch.device) -> Tensor:
-    """Noise of RMS 1 in each colour, `(colour, repetitions * LOOP_SAMPLES)`, always the same."""
+def noise_loops(device: torch.device) -> Tensor:
+    """Noise of RMS 1 in each colour, `(colour, 2 * LOOP_SAMPLES)`: a loop, twice."""
     generator = torch.Generator().manual_seed(0)
     spectrum = torch.fft.rfft(torch.randn(LOOP_SAMPLES, generator=generator))
     spectrum[0] = 0
@@ -73,4 +75,4 @@ def noise_loops(repetitions: int, device: torch.device) -> Tensor:
     slopes = torch.tensor(SPECTRAL_SLOPES)[:, None]
     noise = torch.fft.irfft(spectrum * frequency ** (-slopes / 2), LOOP_SAMPLES)
     noise = noise / noise.square().mean(1, keepdim=True).sqrt()
-    return noise.repeat(1, repetitions).to(device)
+    return noise.repeat(1, 2).to(device)
