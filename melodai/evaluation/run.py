@@ -45,7 +45,8 @@ def evaluate_run(
     """Evaluates a run's best model, on its own test part or on other labelled songs.
 
     The test part is written to the run folder: `predictions.npz`, `predictions.csv`,
-    `evaluation.json`.
+    `evaluation.json`. A folder that holds predictions but no model, as published results and
+    cross-validations do, is scored again from these.
 
     Args:
         data: other songs, anything that `--data` takes, also several; all of them are evaluated.
@@ -54,6 +55,8 @@ def evaluate_run(
     Raises:
         MelodaiError: no such run, songs that cannot be used, a run without a test part.
     """
+    if data is None and (run / FILE_NAME).is_file() and not (run / BEST).is_file():
+        return evaluate_stored(run)
     config = Config.from_json(load_checkpoint(run / BEST)["config"])
     model = load_model(run)
     here: dict[str, Any] = {"num_decoders": num_decoders or config.data.num_decoders}
@@ -86,6 +89,22 @@ def evaluate_run(
         predictions.save(run / FILE_NAME)
         predictions.write_csv(run / "predictions.csv")
         write_json(evaluation, run / EVALUATION)
+    return evaluation, predictions
+
+
+def evaluate_stored(run: Path) -> tuple[Evaluation, Predictions]:
+    """Scores the stored predictions of a folder anew, and writes `evaluation.json`.
+
+    Raises:
+        DataError: the folder holds no predictions.
+    """
+    predictions = Predictions.load(run / FILE_NAME)
+    validation = None
+    if (run / f"validation_{FILE_NAME}").is_file():
+        validation = Predictions.load(run / f"validation_{FILE_NAME}")
+    random = np.random.default_rng(int(predictions.provenance.get("seed", "0")))
+    evaluation, predictions = evaluate(predictions, validation, random=random)
+    write_json(evaluation, run / EVALUATION)
     return evaluation, predictions
 
 
