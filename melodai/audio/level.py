@@ -137,10 +137,13 @@ class Plan:
     def _at_level(self, block: np.ndarray, position: int) -> np.ndarray:
         size = self.frame_samples
         first, count = position // size, -(-len(block) // size)
-        places = np.arange(len(block), dtype=np.float32) / size
-        offset = np.interp(places, np.arange(count + 1), self._offsets[first : first + count + 1])
-        samples = (block - offset.astype(np.float32)) * np.float32(self._scale)
-        return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+        borders = self._offsets[first : first + count + 1].astype(np.float32)
+        places = np.arange(size, dtype=np.float32) / size
+        offset = borders[:-1, None] + np.diff(borders)[:, None] * places  # (frame, time)
+        samples = block - offset.reshape(-1)[: len(block)]
+        samples *= np.float32(self._scale)
+        np.clip(np.rint(samples, out=samples), -32768, 32767, out=samples)
+        return samples.astype(np.int16)
 
 
 def _borders(means: np.ndarray) -> np.ndarray:

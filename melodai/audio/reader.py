@@ -223,12 +223,14 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
-    samples = samples.astype(np.float32)
+    samples = samples.astype(np.float32, copy=False)
+    if kind in ("flt", "dbl"):
+        return samples
     return (samples - 128 if kind == "u8" else samples) * np.float32(_SCALES[kind])
 
 
 def _checked(block: np.ndarray) -> np.ndarray:
-    most = np.abs(block).max(initial=0)
+    most = max(block.max(initial=0), -block.min(initial=0))  # NaN comes through both
     if not np.isfinite(most):
         raise AudioError("it holds samples that are not finite numbers")
     if most > MAX_LEVEL:
