@@ -46,7 +46,8 @@ def train(*, preset: str | None = None, **options: Any) -> "TrainingResult":
     for name in ("out", "cache_dir"):
         if options.get(name) is not None:
             options[name] = Path(options[name])
-    base = presets.preset(preset or ("default" if options.get("data") else "demo"))
+    name = preset or ("default" if options.get("data") else "demo")
+    base = presets.preset(name, options.get("arch", presets.AUTO), options.get("init"))
     config = base.with_options(**options)
     return start(
         config, None, lambda corpus, split: leak_warnings(corpus, split, config.data.cache_dir)

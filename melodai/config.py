@@ -213,6 +213,11 @@ class ModelConfig(_Checked):
         None, "Dropout before the classes.  [default: the network's own]", minimum=0.0, maximum=0.9
     )
 
+    init: str = option(
+        "random",
+        "Weights that residual and advanced begin with: pretrained (those of the package, where it "
+        "has some), random, or a run folder of melodai-pretrain.",
+    )
     pooling: str = option(
         "dense",
         "melodai's own networks: the study's mean and dense layers, or mean and maximum of the "
@@ -256,7 +261,8 @@ class TrainingConfig(_Checked):
         minimum=0.0, maximum=0.99999,
     )  # fmt: skip
     backbone_rate: float = option(
-        0.1, "Fine-tuning: learning rate of the pretrained layers as a share of the head's.",
+        0.1, "Fine-tuning: learning rate of the pretrained layers as a share of the head's; 0: the "
+        "head alone learns.",
         minimum=0.0, maximum=1.0,
     )  # fmt: skip
     unfreeze_epochs: int = option(

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from melodai.cli import train as train_module
 from melodai.cli.main import COMMANDS
 from melodai.config import Config
+from melodai.presets import default
 from tests.songs import QUICK, make_library, melodai, write_wav
 
 ALL_FILES = {"best.pt", "last.pt", "history.csv", "config.json", "split.csv", "metrics.json"}
@@ -36,7 +37,7 @@ def settings_of(*arguments: str, monkeypatch) -> Config:
 
 def test_without_options_the_command_line_is_the_default_preset(monkeypatch):
     config = settings_of("--data", "music", monkeypatch=monkeypatch)
-    assert config == Config().with_options(data=config.data.data)
+    assert config == default().with_options(data=config.data.data)
 
 
 def test_every_setting_can_be_given(monkeypatch):

@@ -35,7 +35,10 @@ def compared(tmp_path_factory):
 
 def test_an_entry_is_an_architecture_and_how_it_is_trained():
     assert Entry.parse("yamnet@zero-shot") == Entry("yamnet", "zero-shot")
-    assert Entry.parse(" residual") == Entry("residual", "train")
+    assert Entry.parse(" residual@random") == Entry("residual", "random")
+    assert Entry.parse("residual").mode in ("random", "pretrained")
+    with pytest.raises(SettingError, match="residual@random"):
+        Entry.parse("residual@probe")
     assert Entry.parse("timm:tf_efficientnet_lite0").mode == "finetune"
     assert ":" not in Entry.parse("timm:tf_efficientnet_lite0").folder
     ridge = Entry.parse("yamnet@probe:ridge")

@@ -18,8 +18,15 @@ def test_every_preset_survives_a_json_round_trip(name):
     json.loads(config.to_json())
 
 
-def test_the_default_preset_is_what_the_classes_say():
-    assert presets.default() == Config()
+def test_the_default_preset_is_the_recipe_of_own_networks_and_plain_for_others():
+    assert presets.default("musicnn-msd") == Config()
+    assert presets.default("residual").model.pooling == "mean-max"
+    assert presets.without_recipe(presets.default("residual")) == Config()
+
+
+def test_settings_laid_over_a_preset_win():
+    config = presets.laid_over(presets.default(), Config().with_options(epochs=3, dropout=0.1))
+    assert config == presets.default().with_options(epochs=3, dropout=0.1)
 
 
 def test_no_name_stands_in_two_sections():

@@ -262,9 +262,9 @@ def test_a_run_without_validation_songs_is_refused_before_it_begins(train, tmp_p
 
 
 def test_a_finished_run_can_be_made_longer(train, tmp_path):
-    run = train(tmp_path / "run", arch="residual", epochs=1, early_stopping=0).run
+    run = train(tmp_path / "run", arch="residual", epochs=1, schedule="plateau").run
     melodai.resume(run, epochs=2)
-    whole = train(tmp_path / "whole", arch="residual", epochs=2, early_stopping=0).run
+    whole = train(tmp_path / "whole", arch="residual", epochs=2, schedule="plateau").run
     assert_same_weights(run, whole)
 
 

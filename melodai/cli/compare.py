@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from melodai.cli.options import with_config_options
+from melodai.config import Config
 from melodai.errors import DataError, SettingError
-from melodai.presets import preset
 
 if TYPE_CHECKING:
     from melodai.comparison.run import ModelComparison
@@ -67,7 +67,7 @@ def _compare(
     from melodai.comparison.table import log_comparison, make_rows, write_comparison
     from melodai.interrupt import Interrupted
 
-    config = preset("default" if "data" in options else "demo").with_options(**options)
+    config = Config().with_options(**options)
     entries = default_entries() if archs == "all" else list(map(Entry.parse, archs.split(",")))
     entries = list(dict.fromkeys(entries))
     out, monitor = config.run.out, ProgressMonitor()

@@ -12,7 +12,7 @@ import typer
 from melodai.cli.options import with_config_options
 from melodai.config import Config
 from melodai.errors import RankFailedError, SettingError
-from melodai.presets import PRESETS, preset
+from melodai.presets import AUTO, PRESETS, preset
 
 if TYPE_CHECKING:
     from melodai.data.corpus import Corpus
@@ -69,8 +69,8 @@ def _train(
             raise SettingError("--preset cannot be changed with --resume; a run keeps its settings")
         _report(resume, options)
         return
-    base = preset(preset_name or ("default" if "data" in options else "demo"))
-    config = base.with_options(**options)
+    name = preset_name or ("default" if "data" in options else "demo")
+    config = preset(name, options.get("arch", AUTO), options.get("init")).with_options(**options)
     if cv:
         _cross_validate(config)
     else:

@@ -23,6 +23,7 @@ from melodai.evaluation.run import EVALUATION
 from melodai.inference import EVALUATED_IN, infer_songs
 from melodai.labels import THREE
 from melodai.models.registry import AUTO, UNTRAINED, architectures, find_architecture, mode_of
+from melodai.presets import PRETRAINED, RANDOM, default, laid_over, shipped_weights
 from melodai.training.monitor import Monitor
 from melodai.training.run import build_for
 
@@ -38,7 +39,8 @@ class Entry:
     """What is compared: an architecture and how it is trained.
 
     Attributes:
-        mode: resolved: "train", "finetune", "probe" or "zero-shot".
+        mode: resolved: "finetune", "probe" or "zero-shot"; of melodai's own networks the weights
+            that they begin with, "pretrained" or "random".
         head: of a probe; None for that of `--head`.
     """
 
@@ -48,7 +50,7 @@ class Entry:
 
     @classmethod
     def parse(cls, text: str) -> "Entry":
-        """`arch`, `arch@mode` or `arch@probe:head`.
+        """`arch`, `arch@mode` or `arch@probe:head`; `arch@random` and `arch@pretrained`.
 
         Raises:
             SettingError: no such architecture, or a mode that is not for it.
@@ -59,13 +61,25 @@ class Entry:
             raise SettingError("--archs: name the networks; auto is one of advanced and residual")
         if head and (mode != "probe" or head not in HEADS):
             raise SettingError(f"{text.strip()}: @probe:head takes one of {', '.join(HEADS)}")
+        if find_architecture(arch).kind == UNTRAINED:
+            mode = mode or (RANDOM if shipped_weights(arch) is None else PRETRAINED)
+            if mode not in (RANDOM, PRETRAINED):
+                raise SettingError(f"{text.strip()}: {arch}@{RANDOM} or {arch}@{PRETRAINED}")
+            return cls(arch, mode)
         return cls(arch, mode_of(mode or AUTO, arch), head or None)
+
+    def settings(self, config: Config, out: Path) -> Config:
+        """Those of all, with what this entry has of its own: the recipe of own networks, say."""
+        own = {"arch": self.arch, "out": out / self.folder}
+        if self.mode in (RANDOM, PRETRAINED):
+            return laid_over(default(self.arch, self.mode), config).with_options(**own)
+        return config.with_options(**own, mode=self.mode, head=self.head or config.model.head)
 
     @property
     def name(self) -> str:
         """For tables."""
         how = self.mode if self.head is None else f"{self.mode} ({self.head})"
-        return self.arch if self.mode == "train" else f"{self.arch}, {how}"
+        return f"{self.arch}, {how}"
 
     @property
     def folder(self) -> str:
@@ -108,6 +122,8 @@ def default_entries() -> list[Entry]:
     found = []
     for architecture in architectures():
         names = FAMILY_MEMBERS.get(architecture.name, (architecture.name,))
+        if shipped_weights(architecture.name):
+            found.append(Entry(architecture.name, RANDOM))
         found += [Entry.parse(name) for name in names]
         if architecture.tag_moods is not None:
             found.append(Entry(architecture.name, "zero-shot"))
@@ -129,10 +145,7 @@ def compare_models(
     monitor = monitor or Monitor()
     compared, unavailable = [], []
     for number, entry in enumerate(entries, start=1):
-        head = entry.head or config.model.head
-        own = config.with_options(
-            arch=entry.arch, mode=entry.mode, head=head, out=out / entry.folder
-        )
+        own = entry.settings(config, out)
         if _holds_results_of(own):
             monitor.message(f"[{number}/{len(entries)}] {entry.name}: taken from {own.run.out}")
         else:

@@ -1,6 +1,6 @@
 """The study's "advanced" CNN: a plain stack of convolutions."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from melodai.config import FrontEndConfig
 from melodai.models.base import MoodModel, OwnEncoder, log_mel_frontend
@@ -39,8 +39,9 @@ class AdvancedCNN(OwnEncoder):
         initialise(self)
         start_from_even_odds(self.classifier)
 
-    def maps(self, features: Tensor) -> Tensor:
-        return self.stages(self.stem(features))
+    @property
+    def map_parts(self) -> tuple[nn.Sequential, ...]:
+        return (self.stem, self.stages)
 
 
 @register_model("advanced", summary="plain CNN of the study, 64-128-256-512")

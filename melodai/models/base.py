@@ -10,6 +10,8 @@ from melodai.errors import SettingError
 from melodai.models.blocks import MeanMaxPool, initialise, start_from_even_odds
 from melodai.transforms.mel import LogMel
 
+POOLED_DROPOUT = 0.3  # before the classes, where nothing else follows the feature maps
+
 
 class Encoder(nn.Module):
     """A network from pictures (or whatever its front end makes) to logits, by way of an embedding.
@@ -28,7 +30,7 @@ class Encoder(nn.Module):
         """`(batch, 1, height, width) -> (batch, class)` logits."""
         return self.classifier(self.embed(features))
 
-    def pool(self, pooling: str, num_classes: int) -> None:
+    def pool(self, pooling: str, num_classes: int, dropout: float | None) -> None:
         """Replaces what follows the last feature map: see `--pooling`.
 
         Raises:
@@ -99,31 +101,52 @@ class MoodModel(nn.Module):
 class OwnEncoder(Encoder):
     """melodai's own networks: feature maps, pooled, then a linear layer.
 
-    A subclass sets `channels` and implements `maps`.
+    A subclass sets `channels` and implements `map_parts`.
 
     Attributes:
         channels: of the last feature map.
+        is_pretrained: whether the feature maps have learned from music already.
         embedding: from the last feature map to the embedding.
     """
 
     channels: int
+    is_pretrained = False
     embedding: nn.Module
+
+    @property
+    def map_parts(self) -> tuple[nn.Sequential, ...]:
+        """What the feature maps are computed by, in turn."""
+        raise NotImplementedError(f"{type(self).__name__} has no map_parts")
 
     def maps(self, features: Tensor) -> Tensor:
         """`(batch, 1, height, width) -> (batch, channels, height / 16, width / 16)`."""
-        raise NotImplementedError(f"{type(self).__name__} has no maps()")
+        for part in self.map_parts:
+            features = part(features)
+        return features
 
     def embed(self, features: Tensor) -> Tensor:
         return self.embedding(self.maps(features))
 
-    def pool(self, pooling: str, num_classes: int) -> None:
+    def pool(self, pooling: str, num_classes: int, dropout: float | None) -> None:
         if pooling == "dense":
             return
         self.embedding = MeanMaxPool(self.channels)
         self.embedding_size = self.embedding.size
-        self.classifier = nn.Linear(self.embedding_size, num_classes)
-        initialise(self.classifier)
-        start_from_even_odds(self.classifier)
+        last = nn.Linear(self.embedding_size, num_classes)
+        initialise(last)
+        start_from_even_odds(last)
+        # Means and maxima of different channels differ in size: each to mean 0, deviation 1.
+        self.classifier = nn.Sequential(
+            nn.BatchNorm1d(self.embedding_size, affine=False),
+            nn.Dropout(POOLED_DROPOUT if dropout is None else dropout),
+            last,
+        )
+
+    def pretrained_parts(self) -> list[nn.Module]:
+        """Its blocks of feature maps, where they are pretrained."""
+        if not self.is_pretrained:
+            return []
+        return [block for part in self.map_parts for block in part]
 
 
 def log_mel_frontend(settings: FrontEndConfig) -> LogMel:

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from melodai.config import FrontEndConfig, ModelConfig
 from melodai.errors import SettingError
 from melodai.models.base import MoodModel
+from melodai.models.initial import load_initial
+from melodai.presets import AUTO, PRETRAINED, RANDOM, shipped_weights
 
-AUTO = "auto"
 JOIN = "+"
 # What kind of network stands behind a name: it decides how it is trained if nobody says so.
 UNTRAINED, PRETRAINED_PICTURES, PRETRAINED_SOUND = "untrained", "pictures", "sound"
@@ -163,29 +164,38 @@ def _joined(arch: str) -> Architecture:
     )  # fmt: skip
 
 
-def resolve_arch(arch: str, num_tracks: int) -> str:
+def resolve_arch(arch: str, num_tracks: int, init: str = RANDOM) -> str:
     """`arch` itself, or what `auto` stands for with so many training songs.
 
-    The threshold is about the size of the study (148 songs); it is a convention, not a finding.
+    Pretrained weights help most where songs are few. Without, the threshold is about the size of
+    the study (148 songs); it is a convention, not a finding.
     """
     if arch != AUTO:
         return arch
-    return "residual" if num_tracks >= AUTO_MIN_TRACKS_FOR_RESIDUAL else "advanced"
+    has_weights = init == PRETRAINED and shipped_weights("residual") is not None
+    enough = num_tracks >= AUTO_MIN_TRACKS_FOR_RESIDUAL
+    return "residual" if has_weights or enough else "advanced"
 
 
-def mode_of(mode: str, arch: str) -> str:
+def mode_of(mode: str, arch: str, *, is_pretrained: bool = False) -> str:
     """How an architecture is trained: `mode`, or what "auto" stands for.
+
+    Args:
+        is_pretrained: whether one of melodai's own networks begins with pretrained weights.
 
     Raises:
         SettingError: the mode is not for that architecture.
     """
     architecture = find_architecture(arch)
     if mode == "auto":
+        untrained = "finetune" if is_pretrained else "train"
         return {
-            UNTRAINED: "train", PRETRAINED_PICTURES: "finetune", PRETRAINED_SOUND: "probe"
+            UNTRAINED: untrained, PRETRAINED_PICTURES: "finetune", PRETRAINED_SOUND: "probe"
         }[architecture.kind]  # fmt: skip
-    if mode != "train" and architecture.kind == UNTRAINED:
-        raise SettingError(f"--mode {mode} is for pretrained networks; {arch} is not one")
+    if mode != "train" and architecture.kind == UNTRAINED and not is_pretrained:
+        raise SettingError(
+            f"--mode {mode} is for pretrained networks; {arch} has random weights (see --init)"
+        )
     if mode in ("train", "finetune") and JOIN in arch:
         raise SettingError(f"--mode {mode} is for one network; {arch} can be probed")
     if mode == "zero-shot" and architecture.tag_moods is None:
@@ -200,6 +210,7 @@ def build_model(
     frontend: FrontEndConfig | None = None,
     dropout: float | None = ModelConfig.dropout,
     pooling: str = ModelConfig.pooling,
+    init: str = RANDOM,
     pretrained: PretrainedOptions | None = None,
 ) -> MoodModel:
     """A model that has not learned moods yet: `(batch, time) -> (batch, class)`.
@@ -209,7 +220,7 @@ def build_model(
         classes: the moods, or their number.
         frontend: settings of the log-mel; the defaults if None.
         dropout: in the dense layers; the network's own if None.
-        pooling: of melodai's own networks, see `--pooling`.
+        pooling, init: of melodai's own networks, see `--pooling` and `--init`.
         pretrained: where a pretrained network finds its weights.
 
     Raises:
@@ -233,5 +244,6 @@ def build_model(
         raise SettingError(f"--layers is for pretrained networks; {arch} is none")
     model = architecture.build(**options)
     if pooling != ModelConfig.pooling:
-        model.encoder.pool(pooling, len(moods))
+        model.encoder.pool(pooling, len(moods), dropout)
+    load_initial(model, arch, options["frontend"], init)
     return model

@@ -1,6 +1,6 @@
 """The study's residual CNN."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from melodai.config import FrontEndConfig
 from melodai.models.base import MoodModel, OwnEncoder, log_mel_frontend
@@ -38,8 +38,9 @@ class ResidualCNN(OwnEncoder):
         initialise(self)
         start_from_even_odds(self.classifier)
 
-    def maps(self, features: Tensor) -> Tensor:
-        return self.groups(self.stem(features))
+    @property
+    def map_parts(self) -> tuple[nn.Sequential, ...]:
+        return (self.stem, self.groups)
 
 
 @register_model("residual", summary="residual CNN of the study, 64-128-256")

@@ -55,6 +55,8 @@ class FineTuning:
 
     def num_learning(self, epoch: int) -> int:
         """Stages that learn in an epoch, counted from 1; the last ones."""
+        if not self._backbone_rate:
+            return 0
         if not self._epochs_a_stage:
             return self.num_stages
         return min(self.num_stages, (epoch - 1) // self._epochs_a_stage)

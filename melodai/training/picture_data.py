@@ -5,6 +5,7 @@ from melodai.data.picture_folders import holds_pictures
 from melodai.data.tracks import listing
 from melodai.models.pictures import PREFIX
 from melodai.models.registry import AUTO
+from melodai.presets import without_recipe
 
 # What changes the sound before there is a picture, and what it is called.
 _OF_SOUND = {
@@ -39,4 +40,4 @@ def for_data(config: Config) -> tuple[Config, str]:
             f"({', '.join(switched_off)}) do not apply and are switched off"
         )
     off = dict.fromkeys(_OF_SOUND, 0.0)
-    return config.with_options(arch=arch, segment_seconds="full", **off), words
+    return without_recipe(config).with_options(arch=arch, segment_seconds="full", **off), words

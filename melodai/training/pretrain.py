@@ -32,6 +32,7 @@ from melodai.data.store import CachedTrack
 from melodai.inference import network_precision
 from melodai.interrupt import Interrupted, Wish
 from melodai.models import MoodModel
+from melodai.models.initial import WEIGHTS, initial_state
 from melodai.training.history import write_history
 from melodai.training.monitor import Monitor
 from melodai.training.teacher import LabelledSongs, Targets, fit_targets
@@ -39,7 +40,6 @@ from melodai.transforms.variants import Variants
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS = "pretrained.safetensors"
 SILENT = 1e-3  # of full scale, root mean square of a window
 TRIES = 4  # places of a song that are tried for a window that is not silent
 WINDOWS_AT_ONCE = 32
@@ -400,13 +400,8 @@ def squared_error(said: Tensor, targets: Tensor) -> Tensor:
 
 
 def save_pretrained(run: Path, student: MoodModel, arch: str, frontend: FrontEndConfig) -> Path:
-    """The feature maps' weights alone, in half precision, for `--init`."""
-    state = {
-        name: value.half().cpu().contiguous() if value.is_floating_point() else value.cpu()
-        for name, value in student.encoder.state_dict().items()
-        if not name.startswith(("classifier.", "embedding."))
-    }
+    """Weights for `--init`, with what they were made for."""
     about = {"melodai": json.dumps({"arch": arch, "frontend": vars(frontend)})}
     path = run / WEIGHTS
-    replace_file(path, lambda file: file.write(save(state, about)))
+    replace_file(path, lambda file: file.write(save(initial_state(student), about)))
     return path

@@ -139,12 +139,12 @@ def _train(
         if inspect is not None and ranks.is_first:
             for warning in inspect(corpus, split):
                 monitor.warning(warning)
-        arch = resolve_arch(config.model.arch, len(split.train))
-        mode = mode_of(config.model.mode, arch)
-        if mode == "zero-shot":
-            check_tags(arch, corpus.moods)
+        arch = resolve_arch(config.model.arch, len(split.train), config.model.init)
         torch.manual_seed(config.training.seed)
         model = build_for(config, arch, corpus.moods)
+        mode = mode_for(config, arch, model)
+        if mode == "zero-shot":
+            check_tags(arch, corpus.moods)
         run.mkdir(parents=True, exist_ok=True)
         if mode in ("probe", "zero-shot"):
             if not ranks.is_first:  # a head is fitted in one process
@@ -206,8 +206,15 @@ def build_for(config: Config, arch: str, moods: Sequence[str]) -> MoodModel:
         frontend=config.frontend,
         dropout=config.model.dropout,
         pooling=config.model.pooling,
+        init=config.model.init,
         pretrained=options,
     )
+
+
+def mode_for(config: Config, arch: str, model: MoodModel) -> str:
+    """How this model is trained."""
+    is_pretrained = getattr(model.encoder, "is_pretrained", False)
+    return mode_of(config.model.mode, arch, is_pretrained=is_pretrained)
 
 
 def _prepare(config: Config, monitor: Monitor, ranks: Ranks) -> Corpus:

@@ -93,7 +93,8 @@ class Trainer:
         self.waveforms = open_waveforms(corpus.entries, device, longest_window=longest)
         self.batches = self._make_batches()
         self.finetuning = None
-        if mode_of(config.model.mode, arch) == "finetune":
+        is_pretrained = getattr(model.encoder, "is_pretrained", False)
+        if mode_of(config.model.mode, arch, is_pretrained=is_pretrained) == "finetune":
             self.finetuning = FineTuning(self.model.encoder, settings)
         # Fine-tuning freezes some of the weights, epoch by epoch.
         self.network = ranks.wrap(self.model.encoder, some_are_frozen=self.finetuning is not None)
