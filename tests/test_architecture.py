@@ -13,10 +13,10 @@ ROOT = Path(__file__).parent.parent
 # A level imports only what stands above it; names on one level do not import each other.
 LEVELS = [
     {"errors", "lazy"},
-    {"labels", "palette"},
+    {"labels", "palette", "file_names"},
     {"config"},
     {"presets"},
-    {"audio", "metrics", "environment", "interrupt"},
+    {"audio", "metrics", "environment", "interrupt", "legible"},
     {"data", "transforms"},
     {"models"},
     {"inference"},

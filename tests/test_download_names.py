@@ -3,7 +3,8 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
-from melodai_studies.download.wanted import MAX_BYTES, Wanted, collision_key, safe_name
+from melodai.file_names import MAX_BYTES, collision_key, safe_name
+from melodai_studies.download.wanted import Wanted
 
 HOSTILE = [
     "../../etc/passwd",

@@ -115,8 +115,14 @@ def test_the_next_run_replaces_its_playlists_and_nothing_else(tmp_path):
 
 
 def test_moods_with_strange_names_stay_in_the_folder(tmp_path):
-    (path,) = write_playlists([song("a.mp3", "../so/so")], tmp_path / "lists", ["../so/so"])
-    assert path.parent == tmp_path / "lists" and path.is_file()
+    moods = ["../so/so", "R&B/soul", "C:", "..", "Calm", "calm", "切ない", "x" * 300, "x" * 299]
+    songs = [song(f"{number}.mp3", mood) for number, mood in enumerate(moods)]
+    paths = write_playlists(songs, tmp_path / "lists", moods)
+    assert sorted(tmp_path.rglob("*.m3u8")) == sorted(paths) and len(paths) == len(moods)
+    assert {path.parent for path in paths} == {tmp_path / "lists"}
+    names = [path.stem for path in paths]
+    assert names[:7] == ["so so", "R&B soul", "C", "song", "Calm", "calm (2)", "切ない"]
+    assert all(f"{number}.mp3" in path.read_text() for number, path in enumerate(paths))
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path):

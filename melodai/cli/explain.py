@@ -40,6 +40,7 @@ def explain(
     from melodai.environment import find_device
     from melodai.explain.picture import song_figure
     from melodai.explain.song import explain_song, to_json
+    from melodai.legible import legible
     from melodai.predict.decoding import read_song
     from melodai.zero_shot import open_model
 
@@ -55,7 +56,7 @@ def explain(
     name = f"{file.stem}-{found.mood}"
     picture, record = out / f"{name}.png", out / f"{name}.json"
     figure = song_figure(found, waveform, rate, file.name)
-    replace_file(picture, lambda target: figure.savefig(target, format="png"))
+    replace_file(picture, lambda target: legible(figure).savefig(target, format="png"))
     replace_text(record, to_json(found, file=str(file), model=bundle.about))
     _print(found)
     typer.echo(f"Written:  {picture}\nWritten:  {record}")

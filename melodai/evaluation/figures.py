@@ -18,9 +18,9 @@ from melodai.evaluation.ceiling import Agreement, Ceiling
 from melodai.evaluation.intervals import Interval
 from melodai.evaluation.predictions import Predictions
 from melodai.evaluation.scores import confusion, risk_coverage
-from melodai.palette import COLOURS, GREY
+from melodai.legible import legible
+from melodai.palette import COLOURS, GREY, colour_of, mark_of
 
-MARKS = "osD^vPX"
 DPI = 150
 
 
@@ -40,7 +40,7 @@ def new_figure(
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes the figure in the format of the path's ending (.png, .svg, .pdf)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    legible(figure).savefig(path)
 
 
 def about(predictions: Predictions) -> str:
@@ -200,13 +200,11 @@ def risk_coverage_figure(runs: Mapping[str, Predictions]) -> Figure:
             10 / len(coverage), 1
         )  # of fewer than 10 songs a share says nothing
         axis.plot(
-            coverage[shown], 1 - risk[shown], color=COLOURS[index % len(COLOURS)],
-            marker=MARKS[index % len(MARKS)], markevery=0.12, markersize=5,
+            coverage[shown], 1 - risk[shown], color=colour_of(index),
+            marker=mark_of(index), markevery=0.12, markersize=5,
             label=f"{name} (AURC {risk.mean():.3f})",
         )  # fmt: skip
-        axis.axhline(
-            1 - risk[-1], color=COLOURS[index % len(COLOURS)], linewidth=0.7, linestyle=":"
-        )
+        axis.axhline(1 - risk[-1], color=colour_of(index), linewidth=0.7, linestyle=":")
     share_axis(axis, "accuracy on the songs kept")
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     axis.set_xlim(0, 1.02)

@@ -7,9 +7,9 @@ import torch
 from matplotlib.figure import Figure
 
 from melodai.evaluation.features import FEATURES
-from melodai.evaluation.figures import MARKS, new_figure
+from melodai.evaluation.figures import new_figure
 from melodai.evaluation.separation import Separation
-from melodai.palette import COLOURS, GREY
+from melodai.palette import GREY, colour_of, mark_of
 
 DYNAMIC_RANGE_DB = 80.0
 LABELLED_HZ = (100, 300, 1000, 3000, 10000)
@@ -115,7 +115,9 @@ def feature_figure(
     note = axes.flat[len(FEATURES)]
     for index, mood in enumerate(moods):
         number = int((labels == index).sum())
-        note.plot([], [], marker=MARKS[index], color=COLOURS[index], label=f"{mood} (n = {number})")
+        note.plot(
+            [], [], marker=mark_of(index), color=colour_of(index), label=f"{mood} (n = {number})"
+        )
     note.legend(loc="upper left", frameon=False)
     if separation:
         lines = ["separation score (p)"] + [
@@ -133,9 +135,9 @@ def _draw_boxes(axis, groups: list[np.ndarray], moods: Sequence[str]) -> None:
     )  # fmt: skip
     random = np.random.default_rng(0)  # spreads the dots sideways, nothing else
     for index, (box, values) in enumerate(zip(drawn["boxes"], groups, strict=True)):
-        box.set(facecolor=COLOURS[index], alpha=0.35)
+        box.set(facecolor=colour_of(index), alpha=0.35)
         aside = index + 1 + random.uniform(-0.2, 0.2, size=len(values))
-        axis.plot(aside, values, MARKS[index], color=COLOURS[index], markersize=2, alpha=0.6)
+        axis.plot(aside, values, mark_of(index), color=colour_of(index), markersize=2, alpha=0.6)
     axis.set_xticks(range(1, len(moods) + 1), moods, fontsize=8)
     axis.grid(axis="y", color="#DDDDDD", linewidth=0.7)
 
@@ -150,10 +152,10 @@ def _draw_densities(axis, groups: list[np.ndarray], moods: Sequence[str]) -> Non
         if len(values) > 2 and values.std() > 0:
             density = gaussian_kde(values)(grid)
             axis.plot(
-                grid, density, color=COLOURS[index], marker=MARKS[index], markevery=(index * 7, 25),
-                markersize=4,
+                grid, density, color=colour_of(index), marker=mark_of(index), markersize=4,
+                markevery=(index * 7 % 25, 25),
             )  # fmt: skip
-            axis.fill_between(grid, density, color=COLOURS[index], alpha=0.12)
-            axis.axvline(np.median(values), color=COLOURS[index], linestyle=":", linewidth=1)
+            axis.fill_between(grid, density, color=colour_of(index), alpha=0.12)
+            axis.axvline(np.median(values), color=colour_of(index), linestyle=":", linewidth=1)
     axis.set_yticks([])
     axis.set_ylabel("density (dotted: median)", color=GREY, fontsize=8)

@@ -23,6 +23,7 @@ from melodai.data.picture_folders import MANIFEST
 from melodai.data.segments import samples_of
 from melodai.data.waveforms import fill
 from melodai.errors import DataError, SettingError
+from melodai.file_names import safe_name
 from melodai.models.base import log_mel_frontend
 from melodai.pictures import IMAGE_SIZE, NUM_COPIES, NUM_SEGMENTS
 from melodai.transforms.augment import Augment
@@ -106,7 +107,11 @@ def generate_pictures(
                 painter.draw(torch.from_numpy(waveform), num_copies, f"{track.name} {number}")
             ):
                 ending = f"__seg{number}" + (f"__aug{copy}" if copy else "")
-                row = {"picture": f"{track.mood}/{name}{ending}.png", **about, "copy": copy}
+                row = {
+                    "picture": f"{safe_name(track.mood)}/{name}{ending}.png",
+                    **about,
+                    "copy": copy,
+                }
                 _write(out / row["picture"], picture, row, frontend)
                 rows.append(row)
         on_progress(index + 1, len(names))

@@ -11,6 +11,7 @@ from typing import IO, BinaryIO
 
 from melodai.checkpoint import replace_file
 from melodai.errors import MelodaiError, SettingError
+from melodai.file_names import distinct_names
 from melodai.predict.results import UNSURE, SongMood
 from melodai.predict.rows import Row
 
@@ -39,7 +40,9 @@ def write_playlists(songs: Iterable[Answer], folder: Path, moods: Sequence[str])
         SettingError: a file of that name is there and is not ours.
         MelodaiError: the folder cannot be written to.
     """
-    names = {mood: folder / f"{_file_name(mood)}.m3u8" for mood in dict.fromkeys((*moods, UNSURE))}
+    said = list(dict.fromkeys((*moods, UNSURE)))
+    files = zip(said, distinct_names(said), strict=True)
+    names = {mood: folder / f"{name}.m3u8" for mood, name in files}
     check_are_ours(names.values())
     start = folder.resolve()
     written = []
@@ -123,7 +126,3 @@ def _location(file: Path, folder: Path) -> str:
         return absolute.as_uri()
     looks_different = path.startswith("#") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path)
     return f"./{path}" if looks_different and not Path(path).is_absolute() else path
-
-
-def _file_name(mood: str) -> str:
-    return re.sub(r"[^\w.-]", "_", mood).lstrip(".") or "_"

@@ -17,11 +17,10 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
 from melodai.checkpoint import replace_file, replace_text
 from melodai.errors import MelodaiError
-from melodai.palette import COLOURS, GREY
+from melodai.legible import legible
+from melodai.palette import GREY, PALE, colour_of, hatch_of
 from melodai.predict.results import UNSURE, SongMood
 
-_HATCHES = ("", "////", "....")  # for moods beyond the last colour, which begin again
-_PALE = {"#E69F00", "#56B4E9", "#CC79A7"}  # on which white letters are hard to read
 _TICK_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000)
 _MOST_TICKS = 13
 MOST_NAME_BYTES = 180
@@ -43,7 +42,7 @@ def write_timeline(song: SongMood, folder: Path) -> tuple[Path, Path]:
     picture = table.with_suffix(".png")
     replace_text(table, json.dumps(timeline_of(song), indent=1) + "\n")
     figure = timeline_figure(song)
-    replace_file(picture, lambda file: figure.savefig(file, format="png"))
+    replace_file(picture, lambda file: legible(figure).savefig(file, format="png"))
     return table, picture
 
 
@@ -137,7 +136,7 @@ def _draw_band(
         if room > 0.012 * len(moods[mood]) + 0.01:
             axes.text(
                 (left + right) / 2, 0, moods[mood], ha="center", va="center", fontsize=9,
-                color="black" if _look(mood)["facecolor"] in _PALE else "white",
+                color="black" if _look(mood)["facecolor"] in PALE else "white",
                 fontweight="bold", parse_math=False,
             )  # fmt: skip
     axes.set(ylim=(-0.5, 0.5), yticks=[], ylabel="likeliest")
@@ -198,8 +197,7 @@ def _file_of(table: Path) -> str | None:
 
 
 def _look(index: int) -> dict[str, str]:
-    round_number, colour = divmod(index, len(COLOURS))
-    return {"facecolor": COLOURS[colour], "hatch": _HATCHES[round_number % len(_HATCHES)]}
+    return {"facecolor": colour_of(index), "hatch": hatch_of(index)}
 
 
 def _drawable(name: str) -> str:

@@ -5,11 +5,11 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import cycle
 
 import numpy as np
 
-PALETTE = ("#D55E00", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#555555")
+from melodai.legible import legible
+from melodai.palette import colour_of
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1180px; padding: 1rem 1.5rem 6rem; color: #1b1b1b; }
@@ -139,7 +139,7 @@ def timeline(
         bars.append(f"<g><title>{start:.0f}–{end:.0f} s: {escape(told)}</title>")
         bars += [
             f'<rect x="{left:.1f}" y="{height * top:.1f}" width="{wide:.1f}" '
-            f'height="{height * share:.1f}" fill="{PALETTE[index % len(PALETTE)]}"/>'
+            f'height="{height * share:.1f}" fill="{colour_of(index)}"/>'
             for index, (top, share) in enumerate(zip(tops, row, strict=True))
         ]
         bars.append("</g>")
@@ -152,15 +152,15 @@ def timeline(
 def mood_key(moods: Sequence[str]) -> str:
     """Which colour is which mood."""
     return "".join(
-        f'<span class="key" style="background:{colour}"></span>{escape(mood)}'
-        for mood, colour in zip(moods, cycle(PALETTE), strict=False)
+        f'<span class="key" style="background:{colour_of(index)}"></span>{escape(mood)}'
+        for index, mood in enumerate(moods)
     )
 
 
 def picture(figure, told: str) -> str:
     """A figure of matplotlib, embedded."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    legible(figure).savefig(buffer, format="png", dpi=110)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f'<figure><img alt="{escape(told)}" src="data:image/png;base64,{data}"></figure>'
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from melodai.legible import legible
 from melodai.metrics import MoodScores
 from melodai.training import pictures
 from melodai.training.monitor import EpochReport
@@ -54,12 +55,12 @@ class RunLogger:
     ) -> None:
         """A grid of pictures as the network sees them, `(batch, 1, height, width)`."""
         figure = pictures.log_mel_grid(log_mels, moods, seconds)
-        self._writer.add_figure("log_mel/as_trained_on", figure, at)
+        self._writer.add_figure("log_mel/as_trained_on", legible(figure), at)
 
     def validation(self, probabilities: np.ndarray, labels: np.ndarray, at: int) -> None:
         """Confusion matrix and precision–recall curves: `(track, class)` and `(track,)`."""
         figure = pictures.confusion_matrix(probabilities, labels, self._moods)
-        self._writer.add_figure("confusion/validation", figure, at)
+        self._writer.add_figure("confusion/validation", legible(figure), at)
         for index, mood in enumerate(self._moods):
             self._writer.add_pr_curve(
                 f"precision_recall/{mood}", labels == index, probabilities[:, index], at
@@ -73,7 +74,7 @@ class RunLogger:
 
     def explanation(self, rank: int, figure: Figure, at: int) -> None:
         """Why a confidently wrong song was taken for what it is not."""
-        self._writer.add_figure(f"explanations/{rank}", figure, at)
+        self._writer.add_figure(f"explanations/{rank}", legible(figure), at)
 
     def embedding(self, vectors: Tensor, rows: Sequence[Sequence[str]], at: int) -> None:
         """The embedding projector: `(track, dim)`, and each track's mood, prediction and name."""

@@ -25,11 +25,12 @@ import httpx2
 from melodai.data.manifest import read_rows
 from melodai.data.store import replacing
 from melodai.errors import AudioError, DownloadError, MelodaiError
+from melodai.file_names import collision_key
 from melodai_studies.download.connection import Rules, Stopped, open_client
 from melodai_studies.download.page import fetch_from_page
 from melodai_studies.download.transfer import PageError, discard, fetch, sha256_of
 from melodai_studies.download.trim import trim_in_child
-from melodai_studies.download.wanted import Wanted, collision_key, read_wanted
+from melodai_studies.download.wanted import Wanted, read_wanted
 
 SECONDS = 90.0  # of each song, as the study kept them
 COLUMNS = ("file", "mood", "artist", "title", "licence", "url", "sha256", "source_sha256")

@@ -1,7 +1,6 @@
-"""The list of songs to download: a CSV with a row a song; and names made of what it says."""
+"""The list of songs to download: a CSV with a row a song."""
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -9,11 +8,8 @@ from urllib.parse import unquote, urlsplit
 from melodai.data.manifest import read_rows
 from melodai.data.tracks import listing
 from melodai.errors import DataError, DownloadError
+from melodai.file_names import safe_name
 from melodai_studies.download.connection import Rules, parse_url
-
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')  # on one of the systems
-_RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])", re.IGNORECASE)
-MAX_BYTES = 160  # of 255: a number, a suffix and a temporary ending must still fit
 
 
 class Wanted(NamedTuple):
@@ -86,17 +82,3 @@ def _wanted(line: int, row: dict[str, str], rules: Rules) -> Wanted:
     url = str(parse_url(row["url"], rules))
     licence = row.get("licence") or row.get("license", "")
     return Wanted(line, mood, url, row.get("artist", ""), row.get("title", ""), licence, sha256)
-
-
-def safe_name(text: str) -> str:
-    """One component of a path that every system takes, without meaning to any of them."""
-    text = _FORBIDDEN.sub(" ", unicodedata.normalize("NFC", text))
-    text = "".join(letter for letter in text if unicodedata.category(letter)[0] != "C")
-    text = " ".join(text.split()).lstrip(".-~ ").encode()[:MAX_BYTES].decode(errors="ignore")
-    text = text.rstrip(". ")
-    return f"_{text}" if _RESERVED.fullmatch(text.partition(".")[0].rstrip()) else text or "song"
-
-
-def collision_key(name: str) -> str:
-    """Equal for names that some system takes for one file."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
