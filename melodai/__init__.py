@@ -49,9 +49,7 @@ def train(*, preset: str | None = None, **options: Any) -> "TrainingResult":
     name = preset or ("default" if options.get("data") else "demo")
     base = presets.preset(name, options.get("arch", presets.AUTO), options.get("init"))
     config = base.with_options(**options)
-    return start(
-        config, None, lambda corpus, split: leak_warnings(corpus, split, config.data.cache_dir)
-    )
+    return start(config, None, leak_warnings)
 
 
 def resume(run: str, **options: Any) -> "TrainingResult":
@@ -60,4 +58,6 @@ def resume(run: str, **options: Any) -> "TrainingResult":
 
     from melodai.training.run import resume as go_on
 
+    if options.get("cache_dir") is not None:
+        options["cache_dir"] = Path(options["cache_dir"])
     return go_on(Path(run), **options)

@@ -100,6 +100,9 @@ class DataConfig(_Checked):
     num_decoders: int | None = option(
         None, "Processes that decode files.  [default: number of cores]", minimum=1
     )
+    allow_missing: bool = option(
+        False, "Go on without files that are listed and not there, instead of stopping."
+    )
     strict: bool = option(False, "Stop if any file cannot be used, instead of going on without it.")
 
     def __post_init__(self) -> None:
@@ -383,11 +386,30 @@ class Config:
         """The settings as indented JSON, paths as text."""
         return json.dumps(dataclasses.asdict(self), indent=2, default=str) + "\n"
 
+    def from_anywhere(self) -> "Config":
+        """The same with absolute paths, so that it can be gone on with in any working folder."""
+        places: dict[str, Any] = {
+            name: path.expanduser().absolute()
+            for name, path in (
+                ("cache_dir", self.data.cache_dir), ("weights_dir", self.run.weights_dir)
+            )
+            if path is not None
+        }  # fmt: skip
+        data = tuple(path.expanduser().absolute() for path in self.data.data)
+        return self.with_options(data=data, **places)
+
     def hash(self) -> str:
-        """Twelve digits, the same for runs that should come out the same, wherever they lie."""
-        run = dataclasses.replace(self.run, out=None, weights_dir=None, offline=False)
+        """Twelve digits, the same for the same settings, whatever the songs and the machine."""
+        run = dataclasses.replace(
+            self.run, out=None, weights_dir=None, offline=False, device=RunConfig.device
+        )
         data = dataclasses.replace(
-            self.data, data=(), cache_dir=None, num_decoders=None, strict=False
+            self.data,
+            data=(),
+            cache_dir=None,
+            num_decoders=None,
+            strict=False,
+            allow_missing=False,
         )
         same = dataclasses.replace(self, run=run, data=data)
         return hashlib.sha256(same.to_json().encode()).hexdigest()[:12]

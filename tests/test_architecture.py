@@ -22,6 +22,7 @@ LEVELS = [
     {"inference"},
     {"embeddings"},
     {"checkpoint"},
+    {"run"},
     {"references"},
     {"bundle"},
     {"zero_shot"},

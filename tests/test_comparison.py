@@ -15,7 +15,7 @@ from melodai.comparison.table import (
     write_comparison,
 )
 from melodai.config import Config
-from melodai.errors import CheckpointError, DataError, SettingError
+from melodai.errors import DataError, SettingError
 from melodai.evaluation.predictions import Predictions
 from tests.songs import make_library, melodai
 
@@ -70,8 +70,11 @@ def test_what_is_finished_is_taken_as_it_is(compared):
     np.testing.assert_array_equal(
         again.compared[0].predictions.probabilities, found.compared[0].predictions.probabilities
     )
-    with pytest.raises(CheckpointError, match="other settings"):
+    with pytest.raises(SettingError, match="other settings"):
         compare_models(config.with_options(seed=1), ENTRIES[:1], folder / "out")
+    other = make_library(folder / "other", songs_per_mood=4)
+    with pytest.raises(SettingError, match="other songs, labels or folds"):
+        compare_models(config.with_options(data=other), ENTRIES[:1], folder / "out")
 
 
 def test_the_table_holds_the_scores_of_the_stored_predictions(compared):

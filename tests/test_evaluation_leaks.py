@@ -40,7 +40,7 @@ def test_a_copy_in_another_encoding_on_the_other_side_is_warned_of_and_remembere
             corpus.tracks, corpus.keys, fold=0, num_folds=3, validation_fraction=0.3, seed=seed
         )
         sides = {split.part_of()[index] for index in pair}
-        warnings = leak_warnings(corpus, split, tmp_path / "cache")
+        warnings = leak_warnings(corpus, split.part_of(), tmp_path / "cache")
         assert len(warnings) == (len(sides) > 1), (sides, warnings)
         if warnings:
             assert "energetic/0.wav" in warnings[0] and "energetic/copy.mp3" in warnings[0]
@@ -55,4 +55,7 @@ def test_songs_that_share_nothing_are_not_warned_of(tmp_path):
     split = make_split(
         corpus.tracks, corpus.keys, fold=0, num_folds=3, validation_fraction=0.3, seed=0
     )
-    assert all("the same recording" in w for w in leak_warnings(corpus, split, tmp_path / "cache"))
+    assert all(
+        "the same recording" in w
+        for w in leak_warnings(corpus, split.part_of(), tmp_path / "cache")
+    )

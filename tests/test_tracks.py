@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,7 +156,7 @@ def test_a_manifest_gives_all_it_knows(tmp_path):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_manifests_of_any_spreadsheet_are_read(tmp_path, delimiter, encoding, newline):
     lines = (["Mood ", " FILE"], ["calm", "ä.mp3"], ["", ""], [" sad ", ' "b, c; d.mp3"'])
@@ -164,6 +165,8 @@ def test_manifests_of_any_spreadsheet_are_read(tmp_path, delimiter, encoding, ne
     else:
         lines[3][1] = "b, c; d.mp3"
     text = newline.join(delimiter.join(line) for line in lines) + newline
+    if delimiter == ";":
+        text = f"sep=;{newline}{text}"  # as Excel writes it
     assert moods_by_name(read(manifest(tmp_path, text, encoding), moods="three")) == {
         "ä.mp3": "peaceful",
         "b, c; d.mp3": "emotional",
@@ -198,9 +201,64 @@ def test_manifests_that_cannot_be_used_say_why(tmp_path, text, said):
         read(manifest(tmp_path, text))
 
 
-def test_a_manifest_in_another_encoding_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="UTF-8"):
-        read(manifest(tmp_path, "file,mood\nä.mp3,sad\n", "latin-1"))
+def test_rows_are_counted_from_the_line_that_excel_puts_first(tmp_path):
+    with pytest.raises(DataError, match="row 4: no mood"):
+        read(manifest(tmp_path, "sep=;\nfile;mood\na;sad\nb;\n"))
+
+
+def test_files_are_found_beside_the_list_and_in_the_working_folder_however_written(
+    tmp_path, monkeypatch
+):
+    lists, music = tmp_path / "lists", tmp_path / "Müsic"
+    for path in (lists / "a 1.mp3", tmp_path / "a 1.mp3", music / "b.mp3", tmp_path / "me/c.mp3"):
+        touch(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    entries = {
+        "a 1.mp3": lists / "a 1.mp3",  # the list's own folder comes first
+        "a%201.mp3": lists / "a 1.mp3",
+        "Müsic/b.mp3": music / "b.mp3",
+        ".\\Müsic\\b.mp3": music / "b.mp3",
+        "C:\\Users\\me\\Müsic\\b.mp3": music / "b.mp3",
+        (music / "b.mp3").as_uri(): music / "b.mp3",
+        unicodedata.normalize("NFD", "Müsic/b.mp3"): music / "b.mp3",
+        "~/c.mp3": tmp_path / "me" / "c.mp3",
+    }
+    for entry, there in entries.items():
+        (track,) = read(manifest(lists, f"file,mood\n{entry},sad\n")).tracks
+        assert track.path.samefile(there), entry
+
+
+def test_missing_files_are_counted_and_end_the_run_unless_that_is_allowed(mood_folder, tmp_path):
+    songs = [f"{path},{path.parent.name}" for path in sorted(mood_folder().rglob("*.flac"))]
+    missing = [f"/mnt/music/{number}.mp3,peaceful" for number in range(5000)]
+    path = manifest(tmp_path, "\n".join(["file,mood", *songs, *missing]))
+    with pytest.raises(DataError, match=r"5000 of 5012 .*/mnt/music/0\.mp3, .* and 4990 more") as e:
+        corpus_of(path, tmp_path)
+    assert "--allow-missing" in str(e.value) and len(str(e.value)) < 500
+    corpus = corpus_of(path, tmp_path, allow_missing=True)
+    assert len(corpus.tracks) == 12 and any("5000 of 5012" in text for text in corpus.warnings)
+
+
+def test_folders_of_a_split_are_no_moods(tmp_path):
+    for part in ("Train", "valid", "test"):
+        for mood in ("happy", "sad"):
+            touch(tmp_path / part / mood / "deeper" / "a.mp3")
+    library = read(tmp_path)
+    assert library.moods == ("happy", "sad")
+    assert {track.name.split("/")[0]: track.part for track in library.tracks} == {
+        "Train": "train",
+        "valid": "validation",
+        "test": "test",
+    }
+    touch(tmp_path / "angry" / "a.mp3")
+    with pytest.raises(DataError, match="Train, test, valid are parts of a split"):
+        read(tmp_path)
+
+
+def test_a_mood_may_be_called_as_a_part_of_a_split_is(tmp_path):
+    touch(tmp_path / "test" / "a.mp3"), touch(tmp_path / "happy" / "a.mp3")
+    assert read(tmp_path).moods == ("happy", "test")
 
 
 def test_columns_that_are_not_used_are_told(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from melodai.cli.options import with_config_options
+from melodai.cli.options import ADOPT, with_config_options
 from melodai.config import Config
 from melodai.errors import DataError, SettingError
 
@@ -42,6 +42,7 @@ def _compare(
         None, "--rescore", metavar="RESULTS",
         help="Only score again what this results folder holds; --data for the listeners.",
     ),
+    adopt: bool = ADOPT,
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more."),
     *,
     options: dict[str, Any],
@@ -72,7 +73,7 @@ def _compare(
     entries = list(dict.fromkeys(entries))
     out, monitor = config.run.out, ProgressMonitor()
     try:
-        comparison = compare_models(config, entries, out, monitor)
+        comparison = compare_models(config, entries, out, monitor, adopt=adopt)
     except Interrupted as interrupt:
         monitor.print(f"{interrupt}; saved. The same command goes on with it.")
         interrupt.is_explained = True

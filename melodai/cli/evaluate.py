@@ -33,7 +33,9 @@ SHOWN = (
 def evaluate(
     run: Path = typer.Argument(..., help="A run folder, or one of a cross-validation."),
     data: list[Path] = typer.Option(
-        [], help="Other labelled songs: a folder per mood, a CSV manifest, …; can be repeated."
+        [],
+        help="Where the run's songs are now; or other labelled songs: a folder per mood, a CSV "
+        "manifest, …; can be repeated.",
     ),
     json: Path | None = typer.Option(None, help="Write all scores and intervals here."),
     against: Path | None = typer.Option(

@@ -15,6 +15,11 @@ import typer
 from melodai.config import Config
 from melodai.errors import SettingError
 
+ADOPT = typer.Option(
+    False, "--adopt", help="Go on with a folder of an earlier version, which does not say which "
+    "songs it was begun with: they are these.",
+)  # fmt: skip
+
 
 def number_or_full(text: str) -> float | str:
     """`--segment-seconds`: a number of seconds, or the word full."""

@@ -3,20 +3,15 @@
 import logging
 import os
 import shlex
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from melodai.cli.options import with_config_options
+from melodai.cli.options import ADOPT, with_config_options
 from melodai.config import Config
 from melodai.errors import RankFailedError, SettingError
 from melodai.presets import AUTO, PRESETS, preset
-
-if TYPE_CHECKING:
-    from melodai.data.corpus import Corpus
-    from melodai.data.splits import Split
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -36,7 +31,8 @@ Afterwards: [bold]tensorboard --logdir runs[/bold]. Ctrl-C saves and says how to
 
 def _train(
     resume: Path | None = typer.Option(
-        None, "--resume", metavar="RUN", help="Go on with the interrupted run in this folder."
+        None, "--resume", metavar="RUN",
+        help="Go on with the interrupted run in this folder; --data says where its songs are now.",
     ),
     preset_name: str | None = typer.Option(
         None, "--preset", metavar="[" + "|".join(PRESETS) + "]",
@@ -45,6 +41,7 @@ def _train(
     cv: bool = typer.Option(
         False, "--cv", help="Cross-validate: every fold once, in --out; again to go on with it."
     ),
+    adopt: bool = ADOPT,
     list_archs: bool = typer.Option(
         False, "--list-archs", help="List the networks and stop; with -v, all about them."
     ),
@@ -67,20 +64,27 @@ def _train(
     if resume is not None:
         if preset_name is not None:
             raise SettingError("--preset cannot be changed with --resume; a run keeps its settings")
-        _report(resume, options)
+        _report(resume, options, adopt=adopt)
         return
     name = preset_name or ("default" if "data" in options else "demo")
     config = preset(name, options.get("arch", AUTO), options.get("init")).with_options(**options)
     if cv:
-        _cross_validate(config)
+        _cross_validate(config, adopt)
     else:
         _report(None, options, config)
 
 
-def _report(resume: Path | None, options: dict[str, Any], config: Config | None = None) -> None:
+def _report(
+    resume: Path | None,
+    options: dict[str, Any],
+    config: Config | None = None,
+    *,
+    adopt: bool = False,
+) -> None:
     """Trains, and says where everything is and how to go on."""
     from melodai.checkpoint import LAST
     from melodai.cli.progress import ProgressMonitor
+    from melodai.evaluation.leaks import leak_warnings
     from melodai.interrupt import Interrupted
     from melodai.training.run import default_run_folder
     from melodai.training.run import resume as go_on
@@ -92,9 +96,9 @@ def _report(resume: Path | None, options: dict[str, Any], config: Config | None 
     run = resume if config is None else config.run.out
     try:
         if config is None:
-            result = go_on(resume, monitor, **options)
+            result = go_on(resume, monitor, adopt=adopt, **options)
         else:
-            result = start(config, monitor, _inspection(config))
+            result = start(config, monitor, leak_warnings)
     except Interrupted as interrupt:
         if (run / LAST).exists():
             monitor.print(f"{interrupt}; saved. Go on with:  {_command_to_go_on(run)}")
@@ -113,19 +117,7 @@ def _command_to_go_on(run: Path) -> str:
     return f"{start} --resume {shlex.quote(str(run))}"
 
 
-def _inspection(config: Config) -> Callable[..., list[str]]:
-    """Listens for copies of a recording on two sides of the split."""
-    from melodai.cli.progress import counting
-    from melodai.evaluation.leaks import leak_warnings
-
-    def inspect(corpus: "Corpus", split: "Split") -> list[str]:
-        with counting("listening for copies") as on_progress:
-            return leak_warnings(corpus, split, config.data.cache_dir, on_progress)
-
-    return inspect
-
-
-def _cross_validate(config: Config) -> None:
+def _cross_validate(config: Config, adopt: bool) -> None:
     """Every fold, and the scores of all songs together."""
     from melodai.cli.evaluate import print_scores
     from melodai.cli.progress import ProgressMonitor
@@ -134,7 +126,7 @@ def _cross_validate(config: Config) -> None:
 
     monitor = ProgressMonitor()
     try:
-        result = cross_validate(config, monitor)
+        result = cross_validate(config, monitor, adopt=adopt)
     except Interrupted as interrupt:
         monitor.print(f"{interrupt}; saved. The same command goes on with it.")
         interrupt.is_explained = True

@@ -12,8 +12,7 @@ import torch
 
 from melodai.checkpoint import load_model, replace_text
 from melodai.config import Config, ModelConfig
-from melodai.cross_validation import cross_validate, folds_of
-from melodai.data.corpus import prepare
+from melodai.cross_validation import cross_validate, folds_of, warn_of_leaks
 from melodai.data.segments import samples_of
 from melodai.data.waveforms import CachedWaveforms
 from melodai.environment import find_device, versions
@@ -24,6 +23,7 @@ from melodai.inference import EVALUATED_IN, infer_songs
 from melodai.labels import THREE
 from melodai.models.registry import AUTO, UNTRAINED, architectures, find_architecture, mode_of
 from melodai.presets import PRETRAINED, RANDOM, default, laid_over, shipped_weights
+from melodai.run import SETTINGS, Run, claim
 from melodai.training.monitor import Monitor
 from melodai.training.run import build_for
 
@@ -131,22 +131,42 @@ def default_entries() -> list[Entry]:
 
 
 def compare_models(
-    config: Config, entries: Sequence[Entry], out: Path, monitor: Monitor | None = None
+    config: Config,
+    entries: Sequence[Entry],
+    out: Path,
+    monitor: Monitor | None = None,
+    *,
+    adopt: bool = False,
 ) -> ModelComparison:
     """Cross-validates every entry on the same folds; what is finished in `out` is taken as it is.
 
     Args:
         config: settings of all; arch and mode are the entries' own.
+        adopt: also if folders of an earlier version do not say which songs they were begun with.
 
     Raises:
         MelodaiError: what training and evaluation raise; an entry whose weights or packages cannot
             be had is listed as unavailable instead.
     """
     monitor = monitor or Monitor()
+    with claim(out):
+        compared, unavailable = _run(config, entries, out, monitor, adopt)
+        # All speeds in one go, so that they can be held against each other.
+        return ModelComparison(
+            compared=tuple(_read(entry, own, monitor) for entry, own in compared),
+            unavailable=tuple(unavailable),
+        )
+
+
+def _run(
+    config: Config, entries: Sequence[Entry], out: Path, monitor: Monitor, adopt: bool
+) -> tuple[list[tuple[Entry, Config]], list[tuple[Entry, str]]]:
+    folds = folds_of(config.with_options(arch=AUTO, mode=AUTO))
+    warn_of_leaks(folds, config, monitor)
     compared, unavailable = [], []
     for number, entry in enumerate(entries, start=1):
         own = entry.settings(config, out)
-        if _holds_results_of(own):
+        if _holds_results_of(own, folds.songs, adopt):
             monitor.message(f"[{number}/{len(entries)}] {entry.name}: taken from {own.run.out}")
         else:
             try:
@@ -156,29 +176,21 @@ def compare_models(
                 unavailable.append((entry, str(error)))
                 continue
             monitor.message(f"[{number}/{len(entries)}] {entry.name}")
-            cross_validate(own, monitor)
+            cross_validate(own, monitor, adopt=adopt, listen=False)
         compared.append((entry, own))
-    # All speeds in one go, so that they can be held against each other.
-    return ModelComparison(
-        compared=tuple(_read(entry, own, monitor) for entry, own in compared),
-        unavailable=tuple(unavailable),
-    )
+    return compared, unavailable
 
 
-def _holds_results_of(config: Config) -> bool:
-    """Whether the folder holds all folds of these very settings.
+def _holds_results_of(config: Config, songs: str, adopt: bool) -> bool:
+    """Whether the folder holds all folds of these very settings and songs.
 
     Raises:
-        CheckpointError: it holds those of others.
+        SettingError: it holds those of others.
     """
     folder = config.run.out
-    if not (folder / "config.json").is_file():
+    if not (folder / SETTINGS).is_file():
         return False
-    written = Config.from_json((folder / "config.json").read_text(encoding="utf-8"))
-    if written.hash() != config.hash():
-        raise CheckpointError(
-            f"{folder} holds the results of other settings; choose another --out, or remove it"
-        )
+    Run.start(folder, config.from_anywhere(), songs, adopt=adopt)
     return (folder / FILE_NAME).is_file() and (folder / EVALUATION).is_file()
 
 
@@ -211,9 +223,9 @@ def _metrics_of(folder: Path) -> list[Path]:
 
 def measure_speed(config: Config, folder: Path) -> dict[str, object]:
     """Songs a second through a trained model, from decoded samples; the best of some repeats."""
-    model = load_model(folder / f"fold-{folds_of(config)[0]}")
+    folds = folds_of(config)
+    model, corpus = load_model(folder / f"fold-{folds.numbers[0]}"), folds.corpus
     device = find_device(config.run.device)
-    corpus = prepare(config.data, model.sample_rate)
     waveforms, seconds = CachedWaveforms(corpus.entries[:SPEED_SONGS]), []
     for _ in range(SPEED_REPEATS):
         began = time.perf_counter()

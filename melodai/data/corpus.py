@@ -1,5 +1,6 @@
 """The songs of a run: what the data says about them, joined with what decoding them found."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -90,6 +91,7 @@ def prepare(
             f"{library.root}: the only mood is {listing(library.moods)}; at least two are needed, "
             "each in a folder of its own or in the column mood"
         )
+    library = _without_missing(library, allow_missing=config.allow_missing)
     paths = [track.path for track in library.tracks]
     here: dict[str, Any] = {
         "cache_dir": config.cache_dir,
@@ -103,6 +105,25 @@ def prepare(
     corpus = join(library, report, sample_rate, strict=config.strict)
     check_enough(corpus)
     return corpus
+
+
+def _without_missing(library: Library, *, allow_missing: bool) -> Library:
+    """Leaves out what is not there, with a warning.
+
+    Raises:
+        DataError: that is not allowed.
+    """
+    there = tuple(track for track in library.tracks if os.path.lexists(track.path))
+    missing = [track.path for track in library.tracks if not os.path.lexists(track.path)]
+    if not missing:
+        return library
+    text = f"{len(missing)} of {len(library.tracks)} files are not there: {listing(missing)}"
+    if not allow_missing:
+        raise DataError(
+            f"{text}. Paths in a list are relative to its folder, {library.root}, or else to the "
+            "working folder; --allow-missing goes on without them"
+        )
+    return replace(library, tracks=there, warnings=(*library.warnings, text))
 
 
 def _check_kind(library: Library, sample_rate: int) -> None:
@@ -130,8 +151,9 @@ def join(
     if report.failures:
         names = {track.path: track.name for track in library.tracks}
         lines = [f"{names[failure.path]}: {failure.reason}" for failure in report.failures]
-        text = f"{len(lines)} of {len(library.tracks)} files cannot be used:\n  " + "\n  ".join(
-            lines
+        text = (
+            f"{len(lines)} of {len(library.tracks)} files cannot be used:\n  "
+            f"{listing(lines, most=20, separator=f'{chr(10)}  ')}"
         )
         if strict:
             raise DataError(text)

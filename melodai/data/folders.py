@@ -1,9 +1,18 @@
 """A folder per mood: `data/<mood>/**/*.mp3`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from melodai.data.tracks import Library, Track, is_audio_name, is_searched, relative_name
+from melodai.data.tracks import (
+    PART_NAMES,
+    Library,
+    Track,
+    is_audio_name,
+    is_searched,
+    listing,
+    relative_name,
+)
 from melodai.errors import DataError
 from melodai.labels import distinct
 
@@ -17,7 +26,8 @@ def read_folders(
 ) -> Library:
     """Reads the songs below each folder; the folder's name is their mood.
 
-    Other files are ignored and counted.
+    Folders called train, val, test and the like are the parts of a split, each with a folder per
+    mood. Other files are ignored and counted.
 
     Args:
         is_wanted: tells a song by its name.
@@ -25,7 +35,7 @@ def read_folders(
         beside: a file that belongs to the folder and is not counted.
 
     Raises:
-        DataError: there are no songs.
+        DataError: there are no songs, or parts of a split beside moods.
     """
     tracks, num_ignored = [], 0
     for folder in sorted(root.iterdir()):
@@ -42,6 +52,7 @@ def read_folders(
         tracks += [
             Track(path=path, mood=folder.name, name=relative_name(path, root)) for path in songs
         ]
+    tracks = _with_parts(root, tracks)
     if not tracks:
         raise DataError(
             f"{root}: no songs found. It should hold a folder per mood (such as happy, angry, calm)"
@@ -54,3 +65,25 @@ def read_folders(
         tracks=tuple(tracks),
         warnings=(f"{num_ignored} files that are not {kind} were ignored",) if num_ignored else (),
     )
+
+
+def _with_parts(root: Path, tracks: list[Track]) -> list[Track]:
+    """The same, where the folders are not moods but parts of a split that hold a folder per mood.
+
+    Raises:
+        DataError: only some are, or songs lie in a part itself.
+    """
+    folders = distinct(track.mood for track in tracks)
+    parts = [name for name in folders if name.casefold() in PART_NAMES]
+    if not parts or len(parts) == 1 < len(folders):  # one alone may be a mood
+        return tracks
+    of_part = [track for track in tracks if track.name.count("/") > 1]
+    if len(parts) < len(folders) or len(of_part) < len(tracks):
+        raise DataError(
+            f"{root}: {listing(parts)} are parts of a split; each should hold a folder per mood, "
+            "with nothing beside them"
+        )
+    return [
+        replace(track, mood=track.name.split("/")[1], part=PART_NAMES[track.mood.casefold()])
+        for track in tracks
+    ]

@@ -1,6 +1,7 @@
 """A CSV file with a row a song.
 
-Columns, in any order and case: `file` (relative to the CSV), `mood`, and where known `artist`,
+Columns, in any order and case: `file` (relative to the CSV, or else to the working folder;
+addresses and paths of Windows are understood), `mood`, and where known `artist`,
 `album`, `title`, `genre`, `votes`, `fold` (a number), `split` (train, validation, test), and a soft
 label as one column of shares for each mood.
 Where a song comes from (`licence`, `url`, `sha256`) may stand there too.
@@ -9,23 +10,22 @@ Where a song comes from (`licence`, `url`, `sha256`) may stand there too.
 import csv
 import io
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from melodai.data.tracks import Library, Track, listing, relative_name
+from melodai.data.tracks import PART_NAMES, Library, Track, listing, relative_name
+from melodai.data.written_paths import FileFinder, as_text
 from melodai.errors import DataError
 from melodai.labels import SETS, distinct, mood_key
 
-_ALIASES = {"path": "file", "filename": "file", "part": "split", "num_votes": "votes"}
-_TEXTS = ("artist", "album", "title", "genre")
+_ALIASES = {"path": "file", "filename": "file", "part": "split", "num_votes": "votes",
+            "albumartist": "album_artist", "album artist": "album_artist"}  # fmt: skip
+_TEXTS = ("artist", "album_artist", "album", "title", "genre")
 _ORIGIN = ("licence", "license", "url", "sha256", "source_sha256")  # for people, not for training
 _KNOWN = {"file", "mood", "fold", "split", "votes", *_TEXTS, *_ORIGIN}
-_PARTS = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+_SEPARATOR = re.compile(r'\s*"?sep=(.)"?\s*\n', re.IGNORECASE)  # as Excel writes it
 
 
 class _RowError(Exception):
@@ -35,8 +35,8 @@ class _RowError(Exception):
 def read_manifest(path: Path, wanted: Sequence[str] | None) -> Library:
     """Reads the songs a CSV file lists.
 
-    Comma, semicolon or tab; UTF-8 with or without a byte order mark. A song without a mood has ""
-    in its place and shares of the moods.
+    Comma, semicolon or tab; UTF-8, UTF-16 or the code page of Windows (1252). A song without a
+    mood has "" in its place and shares of the moods.
 
     Raises:
         DataError: the file or some rows cannot be used; the message gives their numbers.
@@ -49,11 +49,11 @@ def read_manifest(path: Path, wanted: Sequence[str] | None) -> Library:
         raise DataError(
             f"{path}: the columns file and mood are needed (found: {', '.join(columns)})"
         )
-    tracks: dict[Path, Track] = {}
+    find, tracks = FileFinder([path.parent, Path.cwd()]), {}
     problems, warnings = [], []
     for number, row in rows:
         try:
-            track = _track(row, path.parent, kinds, len(moods))
+            track = _track(row, path.parent, find, kinds, len(moods))
             earlier = tracks.setdefault(track.path, track)
             if earlier is not track:
                 if replace(earlier, scores=None) != replace(track, scores=None):
@@ -94,19 +94,24 @@ def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """The same, with the number of the line on which each row begins (the header is on line 1)."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text; save it as 'CSV UTF-8'") from error
+    try:
+        text = as_text(content, "strict")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")
+    separator = _SEPARATOR.match(text)
+    text = text[separator.end() :] if separator else text
     header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
+    delimiter = separator[1] if separator else max(",;\t", key=header.count)
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        lines, start = [], 1
+        first = 2 if separator else 1
+        lines, start = [], first
         for line in reader:
             lines.append((start, line))
-            start = reader.line_num + 1  # a quoted value may have lines of its own
+            start = reader.line_num + first  # a quoted value may have lines of its own
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file: {error}") from error
     if not lines:
@@ -145,17 +150,17 @@ def _score_columns(
     return {}
 
 
-def _track(row: dict[str, str], root: Path, kinds: Collection[str], num_moods: int) -> Track:
+def _track(
+    row: dict[str, str], root: Path, find: FileFinder, kinds: Collection[str], num_moods: int
+) -> Track:
     if not row["file"]:
         raise _RowError("no file")
-    path = root / row["file"]
-    if "\\" in row["file"] and not path.exists():
-        path = root / row["file"].replace("\\", "/")
+    path = find(row["file"])
     scores, mood = _scores(row, kinds, num_moods), row.get("mood", "")
     if not mood and scores is None:
         raise _RowError("no mood")
     part = row.get("split") or None
-    if part and part.casefold() not in _PARTS:
+    if part and part.casefold() not in PART_NAMES:
         raise _RowError(f"split {part!r} is none of train, validation, test")
     return Track(
         path=path,
@@ -164,7 +169,7 @@ def _track(row: dict[str, str], root: Path, kinds: Collection[str], num_moods: i
         scores=scores,
         num_votes=_whole_number(row, "votes"),
         fold=_whole_number(row, "fold"),
-        part=_PARTS[part.casefold()] if part else None,
+        part=PART_NAMES[part.casefold()] if part else None,
         **{name: row.get(name) or None for name in _TEXTS},
     )
 

@@ -15,6 +15,14 @@ _BINS = {
 }  # fmt: skip
 
 
+# What the sides of a split are called, in manifests and as folders.
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Track:
     """A song.

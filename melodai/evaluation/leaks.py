@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from melodai.checkpoint import replace_text
 from melodai.data.artists import artist_key
 from melodai.data.cache import default_cache_dir
 from melodai.data.corpus import Corpus
-from melodai.data.splits import Split
 from melodai.evaluation.audit import Duplicate, find_crossings, find_duplicates
 from melodai.evaluation.spelling import find_spellings
 
@@ -20,11 +19,14 @@ MOST_TRACKS = 500
 
 def leak_warnings(
     corpus: Corpus,
-    split: Split,
+    part_of: Mapping[int, str],
     cache_dir: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[str]:
     """A sentence for every recording or artist that stands on two sides of the split.
+
+    Args:
+        part_of: part or fold of each song, by its index.
 
     Same content and same artists have been refused before; this is about what only listening
     finds (another encoding, level or pitch) and about artists that are spelled in two ways. What
@@ -34,7 +36,7 @@ def leak_warnings(
         return []
     names = [track.name for track in corpus.tracks]
     artists = {track.name: track.artist for track in corpus.tracks}
-    parts = {names[index]: part for index, part in split.part_of().items()}
+    parts = {names[index]: part for index, part in part_of.items()}
     spellings = find_spellings([artist for artist in artists.values() if artist_key(artist)])
     duplicates: list[Duplicate] = []
     unheard = []

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from melodai.checkpoint import BEST, load_checkpoint, load_model
 from melodai.config import Config
 from melodai.data.corpus import Corpus, prepare
 from melodai.data.segments import samples_of
-from melodai.data.splits import Split, read_split
+from melodai.data.splits import Split
 from melodai.data.waveforms import CachedWaveforms
 from melodai.embeddings import classify, embed_songs
 from melodai.environment import find_device, versions
@@ -25,6 +25,7 @@ from melodai.labels import moods_text
 from melodai.models import MoodModel
 from melodai.models.heads import ProbeHead
 from melodai.probe import HELD_OUT
+from melodai.run import Run, fingerprint, part_sides
 
 EVALUATION = "evaluation.json"
 
@@ -49,7 +50,8 @@ def evaluate_run(
     cross-validations do, is scored again from these.
 
     Args:
-        data: other songs, anything that `--data` takes, also several; all of them are evaluated.
+        data: where the songs of the run are now; or other songs, anything that `--data` takes, also
+            several; all of them are evaluated.
         cache_dir, device, num_decoders: of this machine; the results do not depend on them.
 
     Raises:
@@ -57,34 +59,33 @@ def evaluate_run(
     """
     if data is None and (run / FILE_NAME).is_file() and not (run / BEST).is_file():
         return evaluate_stored(run)
-    config = Config.from_json(load_checkpoint(run / BEST)["config"])
-    model = load_model(run)
-    here: dict[str, Any] = {"num_decoders": num_decoders or config.data.num_decoders}
-    here["cache_dir"] = cache_dir or config.data.cache_dir
-    own = dataclasses.replace(config.data, **here)
-    corpus = prepare(own, model.sample_rate, on_progress)
-    split = read_split(run / "split.csv", corpus.tracks, corpus.keys)
-    look = _Look(model, config, device)
-
-    provenance = _provenance(run, config)
+    begun, model = Run.open(run), load_model(run)
+    config, rate = begun.config, model.sample_rate
+    here: dict[str, Any] = {"num_decoders": num_decoders, "cache_dir": cache_dir}
+    here["moods"] = moods_text(model.moods)
+    look, provenance = _Look(model, config, device), _provenance(begun)
+    corpus = other = None
+    if data is not None:
+        given = dataclasses.replace(begun.data(data=data, **here), soft_labels=False)
+        other = prepare(given, rate, on_progress)
+        if begun.has(other):
+            corpus, other = other, None
+    if corpus is None:
+        corpus = prepare(begun.data(**here), rate, on_progress)
+    corpus, split = begun.own(corpus)
+    begun.check(fingerprint(corpus, part_sides(corpus, split)), adopt=True)
     if (run / HELD_OUT).is_file():
         validation = look.held_out(corpus, run / HELD_OUT, provenance)
     else:
         validation = look.at(corpus, split.validation, "validation", provenance)
-    if data is None:
+    if other is None:
         predictions = _tested(run, split, look, corpus, validation, provenance)
     else:
-        other = prepare(
-            dataclasses.replace(
-                own, data=data, soft_labels=False, moods=moods_text(model.moods)
-            ),
-            model.sample_rate, on_progress,
-        )  # fmt: skip
-        _warn_of_known_songs(other, corpus, (*split.train, *split.validation))
+        _warn_of_known_songs(other, begun.keys("train", "validation"))
         predictions = look.at(other, range(len(other.tracks)), "all", provenance)
     random = np.random.default_rng(config.training.seed)
     evaluation, predictions = evaluate(predictions, validation, random=random)
-    if data is None:
+    if other is None:
         validation.save(run / f"validation_{FILE_NAME}")
         predictions.save(run / FILE_NAME)
         predictions.write_csv(run / "predictions.csv")
@@ -213,8 +214,7 @@ class _Look:
         )
 
 
-def _warn_of_known_songs(other: Corpus, corpus: Corpus, used: Sequence[int]) -> None:
-    known = {corpus.keys[index] for index in used}
+def _warn_of_known_songs(other: Corpus, known: Collection[str]) -> None:
     twice = [t.name for t, key in zip(other.tracks, other.keys, strict=True) if key in known]
     if twice:
         logger.warning(
@@ -223,15 +223,16 @@ def _warn_of_known_songs(other: Corpus, corpus: Corpus, used: Sequence[int]) -> 
         )  # fmt: skip
 
 
-def _provenance(run: Path, config: Config) -> dict[str, str]:
-    best = load_checkpoint(run / BEST)
+def _provenance(run: Run) -> dict[str, str]:
+    best, config = load_checkpoint(run.folder / BEST), run.config
     return {
-        "run": run.name,
+        "run": run.folder.name,
         "arch": best["arch"],
         "epoch": str(best["epoch"]),
         "seed": str(config.training.seed),
         "fold": str(config.data.fold),
         "precision": EVALUATED_IN,
         "config_hash": config.hash(),
+        "songs": run.songs or "",
         "commit": versions()["commit"],
     }

@@ -18,6 +18,7 @@ from melodai.errors import DataError, SettingError
 from melodai.interrupt import graceful_interrupt
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import JOIN, PretrainedOptions
+from melodai.run import claim
 from melodai.training.monitor import Monitor
 from melodai.training.pretrain import Music, Pretrainer, save_pretrained
 from melodai.training.teacher import LabelledSongs
@@ -53,8 +54,7 @@ def pretrain(
     teachers = [_teacher(name, config) for name in config.teacher.split(JOIN)]
     heard = _music(music, labelled, config, frontend.sample_rate, monitor)
     student = build_model(config.arch, 2, frontend=frontend, pooling="mean-max")
-    run.mkdir(parents=True, exist_ok=True)
-    with graceful_interrupt() as stop:
+    with graceful_interrupt() as stop, claim(run):
         trainer = Pretrainer(
             student=student, teachers=teachers, music=heard, config=config, device=device, run=run,
             monitor=monitor, stop=stop,

@@ -4,20 +4,21 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from melodai.checkpoint import BEST, LAST, load_checkpoint, load_model, replace_text
+from melodai.checkpoint import BEST, LAST, load_checkpoint, load_model
 from melodai.config import Config
 from melodai.data.corpus import Corpus, prepare
-from melodai.data.splits import Split, make_split, read_split, write_split
+from melodai.data.splits import Split, make_split
 from melodai.environment import check_torch_packages, find_device, versions
-from melodai.errors import CheckpointError, DataError, SettingError
-from melodai.labels import THREE
+from melodai.errors import SettingError
+from melodai.labels import THREE, moods_text
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import (
     AUTO,
@@ -26,6 +27,7 @@ from melodai.models.registry import (
     mode_of,
     resolve_arch,
 )
+from melodai.run import METRICS, Run, check_free, claim, fingerprint, part_sides
 from melodai.training.distributed import Ranks, process_group
 from melodai.training.logger import RunLogger
 from melodai.training.monitor import Monitor
@@ -60,15 +62,17 @@ class TrainingResult:
 
 def read_result(run: Path) -> TrainingResult:
     """What a finished run came to."""
-    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    metrics = json.loads((run / METRICS).read_text(encoding="utf-8"))
     return TrainingResult(
         run=run, arch=metrics["arch"], epochs=metrics["epochs"],
         best_epoch=metrics["best_epoch"], metrics=metrics,
     )  # fmt: skip
 
 
-# Looks a split over, and says what is wrong with it.
-Inspection = Callable[[Corpus, Split], Iterable[str]]
+# Looks over the parts of a split, and says what is wrong with them (`evaluation.leaks`).
+Inspection = Callable[
+    [Corpus, Mapping[int, str], Path | None, Callable[[int, int], None]], Iterable[str]
+]
 
 
 def train(
@@ -84,32 +88,36 @@ def train(
         Interrupted: stopped by Ctrl-C or SIGTERM, after saving.
     """
     run = config.run.out or default_run_folder(config.model.arch)
-    if (run / LAST).exists() or (run / "metrics.json").exists():
-        raise SettingError(f"{run} holds a run already; go on with --resume {run}, or choose --out")
-    return _train(config, run, monitor or Monitor(), resume=False, inspect=inspect)
+    return _train(config.from_anywhere(), run, monitor or Monitor(), inspect=inspect)
 
 
-def resume(run: Path, monitor: Monitor | None = None, **options: Any) -> TrainingResult:
+def resume(
+    run: Path, monitor: Monitor | None = None, *, adopt: bool = False, **options: Any
+) -> TrainingResult:
     """Goes on with an interrupted run, exactly as if it had not been interrupted.
 
     Args:
         run: its folder.
-        options: settings that do not change the result (device, cache_dir, num_decoders), or
-            `epochs`, to train for longer.
+        adopt: also if a folder of an earlier version does not say which songs it was begun with.
+        options: settings that do not change the result (device, cache_dir, num_decoders; data,
+            where its songs are now), or `epochs`, to train for longer.
 
     Raises:
         CheckpointError: there is nothing to go on with.
         SettingError: an option that would make it another run.
+        DataError: the songs are not those of the run.
     """
-    allowed = {"device", "cache_dir", "num_decoders", "epochs"}
+    allowed = {"data", "device", "cache_dir", "num_decoders", "epochs"}
     if wrong := options.keys() - allowed:
         names = ", ".join("--" + name.replace("_", "-") for name in sorted(wrong))
         raise SettingError(
             f"{names} cannot be changed with --resume; a run keeps its settings. Allowed: "
             + ", ".join("--" + name.replace("_", "-") for name in sorted(allowed))
         )
-    config = Config.from_json(load_checkpoint(run / LAST)["config"]).with_options(**options)
-    return _train(config, run, monitor or Monitor(), resume=True)
+    moods = moods_text(load_checkpoint(run / LAST)["moods"])  # in the order that they have there
+    begun = Run.open(run)
+    begun = replace(begun, config=begun.config.with_options(**options).from_anywhere())
+    return _train(begun.config, run, monitor or Monitor(), begun=begun, moods=moods, adopt=adopt)
 
 
 def default_run_folder(arch: str) -> Path:
@@ -119,10 +127,12 @@ def default_run_folder(arch: str) -> Path:
 
 def _train(
     config: Config,
-    run: Path,
+    folder: Path,
     monitor: Monitor,
     *,
-    resume: bool,
+    begun: Run | None = None,
+    moods: str | None = None,
+    adopt: bool = False,
     inspect: Inspection | None = None,
 ) -> TrainingResult:
     check_torch_packages()
@@ -130,56 +140,84 @@ def _train(
         find_architecture(config.model.arch)
     device = find_device(config.run.device)
     with process_group(device, config.training.batch_size) as ranks:
-        config, switched_off = for_data(config)
-        if switched_off and ranks.is_first:
-            monitor.warning(switched_off)
-        run = ranks.same(run)
-        corpus = _prepare(config, monitor, ranks)
-        split = _split(config, corpus, run, resume)
-        if inspect is not None and ranks.is_first:
-            for warning in inspect(corpus, split):
-                monitor.warning(warning)
-        arch = resolve_arch(config.model.arch, len(split.train), config.model.init)
-        torch.manual_seed(config.training.seed)
-        model = build_for(config, arch, corpus.moods)
-        mode = mode_for(config, arch, model)
-        if mode == "zero-shot":
-            check_tags(arch, corpus.moods)
-        run.mkdir(parents=True, exist_ok=True)
-        if mode in ("probe", "zero-shot"):
-            if not ranks.is_first:  # a head is fitted in one process
-                ranks.wait()
-                return read_result(run)
-            _write_settings(config, run, corpus, split)
-            monitor.message(_description(corpus, split, model, arch, device))
-            scores = probe(model, corpus, split, config, run, arch, mode, device, monitor)
-            monitor.finish()
-            result = _write_metrics(run, arch, config, corpus, split, scores)
+        folder = ranks.same(folder)
+        with claim(folder, ranks.is_first):
+            if begun is None and ranks.is_first:
+                check_free(folder)
+            return _fit(
+                config, folder, monitor, device, ranks, begun=begun, moods=moods, adopt=adopt,
+                inspect=inspect,
+            )  # fmt: skip
+
+
+def _fit(
+    config: Config,
+    folder: Path,
+    monitor: Monitor,
+    device: torch.device,
+    ranks: Ranks,
+    *,
+    begun: Run | None,
+    moods: str | None,
+    adopt: bool,
+    inspect: Inspection | None,
+) -> TrainingResult:
+    config, switched_off = for_data(config)
+    if switched_off and ranks.is_first:
+        monitor.warning(switched_off)
+    wanted = config if moods is None else config.with_options(moods=moods)
+    corpus = _prepare(wanted, monitor, ranks)
+    if begun is None:
+        split = _split(config, corpus)
+    else:
+        corpus, split = begun.own(corpus)
+    run = Run(folder=folder, config=config, songs=fingerprint(corpus, part_sides(corpus, split)))
+    if begun is not None:
+        begun.check(run.songs, adopt=adopt)
+    if inspect is not None and ranks.is_first:
+        listening = partial(monitor.working, "listening for copies")
+        for warning in inspect(corpus, split.part_of(), config.data.cache_dir, listening):
+            monitor.warning(warning)
+    arch = resolve_arch(config.model.arch, len(split.train), config.model.init)
+    torch.manual_seed(config.training.seed)
+    model = build_for(config, arch, corpus.moods)
+    mode = mode_for(config, arch, model)
+    if mode == "zero-shot":
+        check_tags(arch, corpus.moods)
+    if mode in ("probe", "zero-shot"):
+        if not ranks.is_first:  # a head is fitted in one process
             ranks.wait()
-            return result
-        if not split.validation:
-            raise SettingError(
-                "no songs are left to choose the best epoch by; raise --validation-fraction"
-            )
-        ranks.wait()  # for the first process, which listened for copies
-        trainer = Trainer(
-            model=model, arch=arch, config=config, corpus=corpus, split=split,
-            device=device, ranks=ranks, run=run, monitor=monitor,
-        )  # fmt: skip
-        if resume:
-            trainer.load_last(load_checkpoint(run / LAST))
-        logger = None
-        if ranks.is_first:
-            _write_settings(config, run, corpus, split)
-            monitor.message(_description(corpus, split, model, arch, device))
-            logger = RunLogger(run, corpus.moods, trainer.progress.epoch)
-        try:
-            trainer.fit(logger)
-            return _finish(trainer, logger)
-        finally:
-            monitor.finish()
-            if logger is not None:
-                logger.close()
+            return read_result(folder)
+        run.write(corpus, split)
+        monitor.message(_description(corpus, split, model, arch, device))
+        scores = probe(model, corpus, split, config, folder, arch, mode, device, monitor)
+        monitor.finish()
+        result = _write_metrics(run, arch, corpus, split, scores)
+        ranks.wait()
+        return result
+    if not split.validation:
+        raise SettingError(
+            "no songs are left to choose the best epoch by; raise --validation-fraction"
+        )
+    ranks.wait()  # for the first process, which listened for copies
+    trainer = Trainer(
+        model=model, arch=arch, config=config, corpus=corpus, split=split,
+        device=device, ranks=ranks, run=folder, monitor=monitor,
+    )  # fmt: skip
+    if begun is not None:
+        trainer.load_last(load_checkpoint(folder / LAST))
+    logger = None
+    if ranks.is_first:
+        run.write(corpus, split)
+        monitor.message(_description(corpus, split, model, arch, device))
+        logger = RunLogger(folder, corpus.moods, trainer.progress.epoch)
+    try:
+        trainer.fit(logger)
+        return _finish(run, trainer, logger)
+    finally:
+        monitor.finish()
+        if logger is not None:
+            logger.close()
 
 
 def sample_rate_of(config: Config) -> int:
@@ -232,27 +270,13 @@ def _prepare(config: Config, monitor: Monitor, ranks: Ranks) -> Corpus:
     return corpus
 
 
-def _split(config: Config, corpus: Corpus, run: Path, resume: bool) -> Split:
-    """The run's own split where there is one, else a new one."""
-    path = run / "split.csv"
-    if not resume:
-        data = config.data
-        return make_split(
-            corpus.tracks, corpus.keys, fold=data.fold, num_folds=data.num_folds,
-            validation_fraction=data.validation_fraction, seed=config.training.seed,
-            all_songs=data.all_songs,
-        )  # fmt: skip
-    if not path.is_file():
-        raise CheckpointError(f"there is no {path}, so it is not known which songs are for what")
-    try:
-        return read_split(path, corpus.tracks, corpus.keys)
-    except DataError as error:
-        raise DataError(f"the music is not what this run was started on: {error}") from error
-
-
-def _write_settings(config: Config, run: Path, corpus: Corpus, split: Split) -> None:
-    replace_text(run / "config.json", config.to_json())
-    write_split(run / "split.csv", corpus.tracks, corpus.keys, split)
+def _split(config: Config, corpus: Corpus) -> Split:
+    data = config.data
+    return make_split(
+        corpus.tracks, corpus.keys, fold=data.fold, num_folds=data.num_folds,
+        validation_fraction=data.validation_fraction, seed=config.training.seed,
+        all_songs=data.all_songs,
+    )  # fmt: skip
 
 
 def _description(
@@ -267,12 +291,11 @@ def _description(
     )
 
 
-def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
+def _finish(run: Run, trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
     """Loads the best weights, shows what they get right and wrong, writes `metrics.json`."""
     best = trainer.progress.best
-    run = trainer.run
     trainer.ranks.wait()  # best.pt is whole before any process reads it
-    trainer.model.encoder.load_state_dict(load_checkpoint(run / BEST)["encoder"])
+    trainer.model.encoder.load_state_dict(load_checkpoint(run.folder / BEST)["encoder"])
     trainer.average = None
     scores, by_set = summarise(trainer, logger)
     found = {
@@ -296,13 +319,13 @@ def _finish(trainer: Trainer, logger: RunLogger | None) -> TrainingResult:
             {"data": trainer.corpus.name, **settings, "arch": trainer.arch}, final
         )
     return _write_metrics(
-        run, trainer.arch, trainer.config, trainer.corpus, trainer.split, found,
+        run, trainer.arch, trainer.corpus, trainer.split, found,
         is_first=trainer.ranks.is_first,
     )  # fmt: skip
 
 
 def _write_metrics(
-    run: Path, arch: str, config: Config, corpus: Corpus, split: Split, found: dict[str, Any],
+    run: Run, arch: str, corpus: Corpus, split: Split, found: dict[str, Any],
     *, is_first: bool = True,
 ) -> TrainingResult:  # fmt: skip
     """`metrics.json`: what was trained on what, and how it did."""
@@ -312,14 +335,19 @@ def _write_metrics(
         "moods": list(corpus.moods),
         "num_tracks": {part: len(getattr(split, part)) for part in ("train", "validation", "test")},
         **found,
-        "config_hash": config.hash(),
-        "seed": config.training.seed,
+        "config_hash": run.config.hash(),
+        "songs": run.songs,
+        "seed": run.config.training.seed,
         "versions": versions(),
     }
     if is_first:
-        replace_text(run / "metrics.json", json.dumps(_without_nan(metrics), indent=2) + "\n")
+        run.complete(_without_nan(metrics))
     return TrainingResult(
-        run=run, arch=arch, epochs=found["epochs"], best_epoch=found["best_epoch"], metrics=metrics
+        run=run.folder,
+        arch=arch,
+        epochs=found["epochs"],
+        best_epoch=found["best_epoch"],
+        metrics=metrics,
     )
 
 

@@ -12,7 +12,7 @@ from melodai.errors import DataError
 from melodai.evaluation.predictions import FILE_NAME, Predictions
 
 COPIED = (
-    "history.csv", "split.csv", "metrics.json", "evaluation.json", "predictions.csv",
+    "history.csv", "split.csv", "run.json", "metrics.json", "evaluation.json", "predictions.csv",
 )  # fmt: skip
 PREDICTIONS = (FILE_NAME, f"validation_{FILE_NAME}")
 
@@ -38,6 +38,6 @@ def publish_run(run: Path, out: Path) -> list[Path]:
             written.append(out / name)
     config = Config.from_json((run / "config.json").read_text(encoding="utf-8"))
     data = tuple(Path(data.name) for data in config.data.data)
-    config = config.with_options(data=data, cache_dir=None, out=None)
+    config = config.with_options(data=data, cache_dir=None, weights_dir=None, out=None)
     replace_text(out / "config.json", config.to_json())
     return [*written, out / "config.json"]

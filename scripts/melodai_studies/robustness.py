@@ -13,12 +13,11 @@ import torch
 
 from melodai.audio import decode
 from melodai.checkpoint import BEST, load_checkpoint, load_model
-from melodai.config import Config
 from melodai.data.corpus import prepare
 from melodai.data.segments import samples_of
-from melodai.data.splits import read_split
 from melodai.environment import versions
 from melodai.models import MoodModel
+from melodai.run import Run
 
 GAINS_DB = (-12.0, -6.0, 6.0, 12.0)
 HEADROOM_DB = 13.0  # every song is first lowered to this peak, so that no gain clips
@@ -57,13 +56,10 @@ def measure_robustness(
     Args:
         num_tracks: only so many of the test songs; all if None.
     """
-    config = Config.from_json(load_checkpoint(run / BEST)["config"])
-    model = load_model(run)
-    data = dataclasses.replace(config.data, cache_dir=cache_dir or config.data.cache_dir)
-    corpus = prepare(data, model.sample_rate)
-    split = read_split(run / "split.csv", corpus.tracks, corpus.keys)
+    begun, model = Run.open(run), load_model(run)
+    corpus, split = begun.own(prepare(begun.data(cache_dir=cache_dir), model.sample_rate))
     songs = [corpus.entries[index].read() for index in split.test[:num_tracks]]
-    segment = samples_of(config.data.segment_seconds, model.sample_rate)
+    segment = samples_of(begun.config.data.segment_seconds, model.sample_rate)
     answers = {name: [] for name, _ in changes(songs[0], model.sample_rate)}
     for song in songs:
         for name, changed in changes(song, model.sample_rate):

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from melodai.cli.main import run_script
+from melodai.cli.options import ADOPT
 
 
 def journey(
@@ -22,6 +23,7 @@ def journey(
     ),
     cache_dir: Path | None = typer.Option(None, help="Folder of the decoded songs."),
     seed: int = typer.Option(0, min=0, help="Seed of everything."),
+    adopt: bool = ADOPT,
 ) -> None:
     """Repeat the study step by step: its leaky protocol beside one that does not leak.
 
@@ -42,7 +44,10 @@ def journey(
         data=data, cache_dir=cache_dir, folds=numbers, seed=seed, options=options
     )
     chosen = PROTOCOLS if protocol is None else (protocol,)
-    run_journey(settings, out, parts or out / "rows", protocols=chosen, monitor=ProgressMonitor())
+    run_journey(
+        settings, out, parts or out / "rows", protocols=chosen, monitor=ProgressMonitor(),
+        adopt=adopt,
+    )  # fmt: skip
     typer.echo((out / "journey.md").read_text(encoding="utf-8"))
 
 

@@ -1,6 +1,5 @@
 """Trains and scores every row of the journey, going on where it was stopped."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from melodai.checkpoint import BEST, load_checkpoint, replace_text
+from melodai.checkpoint import BEST, load_checkpoint
 from melodai.config import Config
 from melodai.data.corpus import Corpus, prepare
 from melodai.data.segments import samples_of
 from melodai.data.splits import Split
 from melodai.environment import find_device, versions
-from melodai.errors import SettingError
 from melodai.evaluation.predictions import Predictions, join, make_predictions
 from melodai.inference import SongOutputs
 from melodai.models import build_model
+from melodai.run import Run, claim, fingerprint
 from melodai.training.distributed import Ranks
 from melodai.training.monitor import Monitor
 from melodai.training.trainer import Trainer
@@ -97,6 +96,7 @@ def run_journey(
     *,
     protocols: tuple[str, ...] = PROTOCOLS,
     monitor: Monitor | None = None,
+    adopt: bool = False,
 ) -> list[Row]:
     """Trains what is not trained yet and writes journey.csv, journey.md and journey.png.
 
@@ -104,12 +104,24 @@ def run_journey(
         out: folder of the table and the figure.
         parts: folder of the finished rows' predictions; a row that is there is not trained again.
         protocols: train only these; the table has all rows that are there.
+        adopt: also if rows of an earlier version do not say which songs they are of.
 
     Raises:
-        SettingError: `parts` holds rows of other settings.
+        SettingError: `parts` holds rows of other settings or songs.
     """
     monitor = monitor or Monitor()
-    _claim(parts, settings)
+    with claim(parts):
+        return _run(settings, out, parts, protocols, monitor, adopt)
+
+
+def _run(
+    settings: JourneySettings, out: Path, parts: Path, protocols: tuple[str, ...],
+    monitor: Monitor, adopt: bool,
+) -> list[Row]:  # fmt: skip
+    config = plans()[-1].config(settings).from_anywhere()
+    corpus = prepare(config.data, config.frontend.sample_rate)
+    sides = [(track.fold, settings.folds) for track in corpus.tracks]
+    Run.start(parts, config, fingerprint(corpus, sides), adopt=adopt)
     for plan in plans():
         path = parts / f"{plan.slug}.npz"
         if plan.protocol in protocols and not path.is_file():
@@ -123,18 +135,6 @@ def run_journey(
     )  # fmt: skip
     write_journey(rows, out, about)
     return rows
-
-
-def _claim(parts: Path, settings: JourneySettings) -> None:
-    """Writes the settings of the rows, or checks that those that are there have the same."""
-    path = parts / "settings.json"
-    common = {"folds": settings.folds, "seed": settings.seed, "options": settings.options}
-    text = json.dumps(common, indent=2, default=str) + "\n"
-    if not path.exists():
-        parts.mkdir(parents=True, exist_ok=True)
-        replace_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise SettingError(f"{parts} holds rows of other settings; choose another --parts")
 
 
 def _row(plan: Plan, predictions: Predictions, settings: JourneySettings) -> Row:
