@@ -65,10 +65,10 @@ def test_the_svm_is_that_of_scikit_learn_one_mood_against_the_others():
 
 
 def test_the_linear_head_is_that_of_scikit_learn_also_with_more_columns_than_windows():
-    data = examples(2, dimension=200)
+    data = examples(2, dimension=300)
     candidate = Candidate(kind="linear", member=0, summaries=("mean",), strength=30.0)
-    inputs = Inputs(data, columns(200))
-    assert inputs.rotation is not None
+    inputs = Inputs(data, columns(300))
+    assert inputs.x.shape == (120, 119)  # so many differ from each other
     head = fit_head(candidate, inputs, 0)
     model = LogisticRegression(C=1 / 30, class_weight="balanced", max_iter=1000)
     model.fit(inputs.x, data.labels[data.songs], data.window_weights)
@@ -89,9 +89,10 @@ def test_a_column_that_never_changed_says_nothing_whatever_it_becomes():
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "svm", "ridge"])
-def test_every_kind_of_head_learns_and_is_read_back_from_its_weights(kind):
-    data = examples(4)
-    summaries = ({"mean": torch.arange(20), "std": torch.arange(20, DIMENSION)},)
+@pytest.mark.parametrize("dimension", [DIMENSION, 400])
+def test_every_kind_of_head_learns_and_is_read_back_from_its_weights(kind, dimension):
+    data = examples(4, dimension=dimension)
+    summaries = ({"mean": torch.arange(20), "std": torch.arange(20, dimension)},)
     chosen = choose_head(kind, data, summaries, seed=0)
     said = data.song_means(torch.from_numpy(chosen.logits).softmax(1).numpy())
     assert (said.argmax(1) == data.labels).mean() > 0.7

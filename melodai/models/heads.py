@@ -22,12 +22,19 @@ class HeadShape:
         num_inputs: columns of the embedding that it reads.
         num_classes: moods.
         num_hidden: units of an MLP, support vectors of a kernel head; 0 for a linear one.
+        num_components: into which the inputs are turned first; 0 if they are not.
     """
 
     kind: str
     num_inputs: int
     num_classes: int
     num_hidden: int = 0
+    num_components: int = 0
+
+    @property
+    def num_scored(self) -> int:
+        """Values that are scored."""
+        return self.num_components or self.num_inputs
 
     @classmethod
     def of_state(cls, state: Mapping[str, Tensor]) -> "HeadShape":
@@ -41,11 +48,15 @@ class HeadShape:
             num_classes = len(state["scorer.2.bias"])
         else:
             kind, num_hidden, num_classes = LINEAR, 0, len(state["scorer.bias"])
-        return cls(kind=kind, num_inputs=num_inputs, num_classes=num_classes, num_hidden=num_hidden)
+        num_components = state["rotation"].shape[1] if "rotation" in state else 0
+        return cls(
+            kind=kind, num_inputs=num_inputs, num_classes=num_classes, num_hidden=num_hidden,
+            num_components=num_components,
+        )  # fmt: skip
 
 
 class Head(nn.Module):
-    """Chosen columns of an embedding, standardised, scored, and scaled to calibrated logits.
+    """Chosen columns of an embedding, standardised, turned, scored, scaled to calibrated logits.
 
     Shape: `(batch, embedding_size)` -> `(batch, class)`.
     """
@@ -56,11 +67,13 @@ class Head(nn.Module):
         self.register_buffer("mean", torch.zeros(shape.num_inputs))
         self.register_buffer("scale", torch.ones(shape.num_inputs))
         self.register_buffer("sharpness", torch.ones(()))  # one over the temperature
+        rotation = torch.zeros(shape.num_inputs, shape.num_components)
+        self.register_buffer("rotation", rotation if shape.num_components else None)
         if shape.kind == LINEAR:
-            self.scorer: nn.Module = nn.Linear(shape.num_inputs, shape.num_classes)
+            self.scorer: nn.Module = nn.Linear(shape.num_scored, shape.num_classes)
         elif shape.kind == MLP:
             self.scorer = nn.Sequential(
-                nn.Linear(shape.num_inputs, shape.num_hidden),
+                nn.Linear(shape.num_scored, shape.num_hidden),
                 nn.ReLU(),
                 nn.Linear(shape.num_hidden, shape.num_classes),
             )
@@ -69,6 +82,8 @@ class Head(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         x = (embedding.float().index_select(1, self.columns) - self.mean) * self.scale
+        if self.rotation is not None:
+            x = x @ self.rotation
         return self.scorer(x) * self.sharpness
 
 
@@ -107,12 +122,12 @@ class KernelScorer(nn.Module):
     """A sum of Gaussian bumps around support vectors: an RBF-SVM, one class against the others, or
     kernel ridge regression.
 
-    Shape: `(batch, num_inputs)` -> `(batch, class)`.
+    Shape: `(batch, num_scored)` -> `(batch, class)`.
     """
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()
-        self.register_buffer("support", torch.zeros(shape.num_hidden, shape.num_inputs))
+        self.register_buffer("support", torch.zeros(shape.num_hidden, shape.num_scored))
         self.register_buffer("weight", torch.zeros(shape.num_hidden, shape.num_classes))
         self.register_buffer("bias", torch.zeros(shape.num_classes))
         self.register_buffer("gamma", torch.ones(()))
