@@ -6,7 +6,9 @@ import typer
 
 from melodai.config import DataConfig
 
-DATA = typer.Argument(None, help="A folder per mood, a CSV manifest, Emotify; or the demo clips.")
+DATA = typer.Argument(
+    None, help="A folder per mood, a CSV manifest, Emotify, 4Q, or several; or the demo clips."
+)
 MOODS = typer.Option(
     DataConfig.moods, "--moods", "--taxonomy", help="Moods in their order, or a set, or auto."
 )
@@ -47,7 +49,7 @@ def ceiling(
 
 
 def audit(
-    data: Path | None = DATA,
+    data: list[Path] | None = DATA,
     moods: str = MOODS,
     split: Path | None = typer.Option(
         None, help="The split.csv of a run, whose parts are looked at instead of the data's folds."
@@ -86,7 +88,7 @@ def audit(
 
 
 def sound(
-    data: Path | None = DATA,
+    data: list[Path] | None = DATA,
     out: Path = typer.Option(Path("sound"), help="Folder of the figures and tables."),
     moods: str = MOODS,
     cache_dir: Path | None = CACHE,

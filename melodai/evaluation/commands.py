@@ -1,7 +1,7 @@
 """What the commands about a data set do: its human ceiling, its leaks, and how its moods sound."""
 
 import csv
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,7 +123,7 @@ def hold_against_half(
 
 
 def run_audit(
-    data: Path | None,
+    data: Path | Sequence[Path] | None,
     *,
     moods: str = DataConfig.moods,
     split: Path | None = None,
@@ -165,7 +165,7 @@ class SoundStudy:
 
 
 def run_sound_study(
-    data: Path | None,
+    data: Path | Sequence[Path] | None,
     out: Path,
     *,
     moods: str = DataConfig.moods,
