@@ -16,7 +16,7 @@ LEVELS = [
     {"labels", "palette", "file_names"},
     {"config"},
     {"presets"},
-    {"audio", "metrics", "environment", "interrupt", "legible"},
+    {"audio", "metrics", "environment", "interrupt", "legible", "templates"},
     {"data", "transforms"},
     {"models"},
     {"inference"},

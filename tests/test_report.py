@@ -21,7 +21,7 @@ from melodai.report import (
     run_report,
     write_report,
 )
-from melodai.report.page import timeline
+from melodai.report.songs import timeline
 from tests import songs
 from tests.runs import make_run as make_run_folder
 from tests.songs import write_wav
@@ -96,11 +96,10 @@ def test_the_tables_hold_the_scores_of_the_evaluation(report):
 
 def test_a_timeline_covers_the_song_in_order_of_time():
     shares = np.array([[0.2, 0.8], [1.0, 0.0]])
-    svg = timeline(np.array([10.0, 0.0]), np.array([5.0, 10.0]), shares, ("a", "b"))
-    told = re.findall(r"<title>(.*?)</title>", svg)
+    stacks = timeline(np.array([10.0, 0.0]), np.array([5.0, 10.0]), shares, ("a", "b"))
+    told = [stack.told for stack in stacks]
     assert told == ["0–10 s: a 100%, b 0%", "10–15 s: a 20%, b 80%"]
-    widths = [float(width) for width in re.findall(r'<rect [^>]*?width="([\d.]+)"', svg)]
-    assert widths[0] == pytest.approx(2 * widths[2], rel=0.02)
+    assert [stack.width for stack in stacks] == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_the_answer_for_a_chosen_song_is_explained(report, tmp_path):

@@ -1,10 +1,11 @@
 """The model card: what a model is, how well it does, and what it is not for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from melodai.bundle import ModelBundle
 from melodai.models.registry import find_architecture
+from melodai.templates import render
 
 # What is known of the songs behind a name of the data, and on what terms they may be used.
 DATA = {
@@ -44,163 +45,41 @@ def model_card(
     Args:
         ceiling: what `melodai-ceiling --json` wrote, or None.
         licence: of the songs that the model learned from; None where melodai knows it.
-        has_onnx: whether `model.onnx` lies beside the card.
+        has_onnx: whether `model.onnx` is beside the card.
     """
-    sections = (
-        _heading(bundle),
-        _data(bundle, licence),
-        _scores(bundle, ceiling),
-        _limits(bundle),
-        _use(bundle, has_onnx),
-        _provenance(bundle),
-    )
-    return "\n\n".join(section.strip() for section in sections) + "\n"
-
-
-def _heading(bundle: ModelBundle) -> str:
-    model, arch = bundle.model, bundle.about["arch"]
-    entry = find_architecture(arch)
-    seconds = bundle.segment_seconds
-    windows = "whole songs" if seconds == "full" else f"windows of {seconds:g} s"
-    details = f" {entry.details}." if entry.details else ""
-    note = f"\n\n**{bundle.about['note']}**" if "note" in bundle.about else ""
-    return f"""
-# A melodai model: {", ".join(model.moods)}
-
-Tells the mood of a recording from its sound alone: how likely listeners are to call it
-{_either(model.moods)}. The network is `{arch}` ({entry.summary}), {model.num_parameters():,}
-parameters. It hears {windows} at {model.sample_rate:,} Hz, mono; the windows of a song
-are pooled by *{bundle.pooling}*.{details}{note}
-
-**Licence of the network:** {entry.licence}."""
-
-
-def _data(bundle: ModelBundle, licence: str | None) -> str:
-    name = bundle.about.get("data", "unknown")
+    about, scores = bundle.about, bundle.scores
+    name = about.get("data", "unknown")
     songs, known_licence = DATA.get(name, (f"`{name}`", UNKNOWN_LICENCE))
-    count = "" if bundle.references is None else f"{len(bundle.references.names)} "
-    return f"""
-## Data
-
-Trained on {count}songs of {songs}.
-
-**Licence of the data:** {licence or known_licence}"""
-
-
-def _scores(bundle: ModelBundle, ceiling: Mapping[str, Any] | None) -> str:
-    found = bundle.scores
-    if not found:
-        return "## Scores\n\nNone: the model was exported before `melodai-evaluate` looked at it."
-    names = [*SHOWN, *(f"F1 {mood}" for mood in found["moods"])]
-    rows = [(name, _interval(found["tracks"].get(name))) for name in names]
-    sure = (
-        "The probabilities are calibrated, on songs held out from training"
-        + ("." if bundle.temperature == 1 else f" (temperature {bundle.temperature:.2f}).")
-        if bundle.is_calibrated
-        else "The probabilities are **not** calibrated."
+    ceiling = ceiling or {}
+    lines = {text: ceiling[key] for key, text in CEILING.items() if ceiling.get(key)}
+    lines |= {f"shortcut: {key}": row for key, row in ceiling.get("shortcuts", {}).items()}
+    scored = scores.get("provenance", {})
+    return render(
+        "card.md",
+        bundle=bundle,
+        model=bundle.model,
+        about=about,
+        entry=find_architecture(about["arch"]),
+        seconds=bundle.segment_seconds,
+        songs=songs,
+        licence=licence or known_licence,
+        scores=scores,
+        shown=[*SHOWN, *(f"F1 {mood}" for mood in scores.get("moods", ()))],
+        ceiling=ceiling,
+        lines=lines,
+        has_onnx=has_onnx,
+        provenance=about
+        | {f"scores: {key}": value for key, value in scored.items() if about.get(key) != value},
+        interval=_interval,
+        plain=_plain,
     )
-    people = "" if ceiling is None else _ceiling(ceiling)
-    songs = f"{found['num_tracks']} songs of {found['data']}, by {found['num_artists']} artists"
-    heard = (
-        f"The model learned from all songs. These are scores of the same recipe on {songs}, each "
-        "song by a model that had heard nothing of its artist."
-        if bundle.config.data.all_songs
-        else f"On {songs} of whom the network heard nothing before and by whom it was not chosen."
-    )
-    return f"""
-## Scores
-
-{heard}
-In brackets: 95 % interval, bootstrap over artists.
-
-{_table(("score", "songs"), rows)}
-
-{sure}
-{people}"""
 
 
-def _ceiling(found: Mapping[str, Any]) -> str:
-    rows = [
-        (f"*{text}*", _plain(found[key]["accuracy"]), _plain(found[key]["macro_f1"]))
-        for key, text in CEILING.items()
-        if found.get(key)
-    ]
-    rows += [
-        (f"*shortcut: {name}*", _plain(row["accuracy"]), _plain(row["macro_f1"]))
-        for name, row in found.get("shortcuts", {}).items()
-    ]
-    return f"""
-How far listeners agree with each other, and what needs no listening
-({found["num_tracks"]} songs of {found["data"]}):
-
-{_table(("", "accuracy", "macro F1"), rows)}"""
-
-
-def _limits(bundle: ModelBundle) -> str:
-    far = (
-        "A song far from everything it learned from is flagged; take no answer for such a song."
-        if bundle.references is not None
-        else "The songs it learned from were not kept: it cannot say that a song is far from them."
-    )
-    return f"""
-## What it must not be used for
-
-* Decisions on people: their state of mind, their health, their character, what they may hear or do.
-* Anything where an error costs anybody something. Read the scores: it is often wrong.
-* As *the* mood of a song. Mood is what listeners of one culture said on average; single listeners
-  disagree, lyrics and memories are not heard, and it knows no moods but its own.
-* Music unlike what it learned from. {far}"""
-
-
-def _use(bundle: ModelBundle, has_onnx: bool) -> str:
-    onnx = f"""
-
-`model.onnx` holds the front end too. Input `waveform`, `(batch, time)` float32 in [-1, 1] at
-{bundle.model.sample_rate:,} Hz, one window a row, at least {_seconds(bundle)} (repeat a shorter
-song from its start); outputs `probabilities` `(batch, mood)`, calibrated for one window, and
-`embedding`. Its metadata name the moods; `melodai-predict --model model.onnx` runs it as well."""
-    return f"""
-## How to use it
-
-With melodai installed:
-
-```sh
-melodai-predict my-music --model THIS_FOLDER
-```
-
-`model.safetensors` and `model.json` hold numbers and text; loading them runs no code, and refuses
-files whose checksums are not those of the export.{onnx if has_onnx else ""}"""
-
-
-def _provenance(bundle: ModelBundle) -> str:
-    about, scored = bundle.about, bundle.scores.get("provenance", {})
-    rows = [*about.items()]
-    rows += [(f"scores: {key}", said) for key, said in scored.items() if about.get(key) != said]
-    return f"## Where it comes from\n\n{_table(('', ''), rows)}"
-
-
-def _seconds(bundle: ModelBundle) -> str:
-    return "1 s" if bundle.segment_seconds == "full" else f"{bundle.segment_seconds:g} s"
-
-
-def _interval(found: Mapping[str, Any] | None) -> str:
-    if found is None or found.get("value") is None:
-        return ""
-    if found.get("low") is None:
-        return _plain(found["value"])
+def _interval(found: Mapping[str, Any]) -> str:
+    if found.get("value") is None or found.get("low") is None:
+        return _plain(found.get("value"))
     return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
 def _plain(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _either(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} or {last}"
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = tuple(heads)
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

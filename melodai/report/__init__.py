@@ -8,7 +8,7 @@ from melodai.report.build import (
     run_report,
     write_report,
 )
-from melodai.report.sections import ReportedRun
+from melodai.report.songs import ReportedRun
 
 __all__ = [
     "ReportedRun",

@@ -19,10 +19,21 @@ from melodai.evaluation.intervals import NUM_RESAMPLES, compare_runs
 from melodai.evaluation.predictions import FILE_NAME, Predictions
 from melodai.evaluation.summary import Evaluation, evaluate
 from melodai.labels import moods_text
-from melodai.report import page as html
-from melodai.report.sections import ReportedRun, against_table, run_section, runs_table
-from melodai.report.why import OnProgress, explained_songs
+from melodai.palette import colour_of
+from melodai.report.songs import ReportedRun, songs_of
+from melodai.report.why import OnProgress, explained_songs, png
+from melodai.templates import render
 
+MAIN_SCORES = (
+    "accuracy",
+    "balanced accuracy",
+    "macro F1",
+    "log-loss",
+    "Brier",
+    "calibration error",
+    "AURC",
+)
+MOOD_SCORES = ("precision", "recall", "F1", "ROC-AUC", "PR-AUC", "Pearson", "Spearman")
 TABLE_SCORES = ("accuracy", "macro F1", "log-loss", "calibration error")
 
 
@@ -44,25 +55,37 @@ def write_report(
         for run in runs[1:]
         if np.intersect1d(run.predictions.names, first.names).size
     }
-    sections = [
-        "<h2>Runs</h2>",
-        '<p class="about">Below each score: its 95 % interval, from a bootstrap over artists.</p>',
-        runs_table(runs),
-        against_table(runs[0].name, comparisons),
-        html.picture(
-            figures.comparison_figure(
-                {run.name: run.evaluation.tracks for run in runs}, figures.about(first), ceiling
-            ),
-            "scores of the runs with intervals, shortcuts and ceiling",
+    named = {run.name: run for run in runs}
+    pictures = {
+        "scores of the runs with intervals, shortcuts and ceiling": figures.comparison_figure(
+            {name: run.evaluation.tracks for name, run in named.items()},
+            figures.about(first),
+            ceiling,
         ),
-        html.picture(
-            figures.risk_coverage_figure({run.name: run.predictions for run in runs}),
-            "accuracy over the share of songs answered",
+        "accuracy over the share of songs answered": figures.risk_coverage_figure(
+            {name: run.predictions for name, run in named.items()}
         ),
-        *(run_section(run, index, out, ceiling) for index, run in enumerate(runs)),
-    ]
+    }
+    human = None if ceiling is None else ceiling.halves
+
+    def figures_of(run: ReportedRun) -> dict[str, str]:
+        tracks = run.evaluation.tracks
+        drawn = figures.run_figures(run.predictions, tracks, run.name, run.history, human)
+        return {f"{kind}, {run.name}": png(figure) for kind, figure in drawn.items()}
+
+    page = render(
+        "report.html",
+        about=figures.about(first),
+        runs=runs,
+        comparisons=comparisons,
+        pictures={told: png(figure) for told, figure in pictures.items()},
+        figures_of=figures_of,
+        songs_of=lambda run: songs_of(run, out),
+        scores=list(MAIN_SCORES),
+        mood_scores=list(MOOD_SCORES),
+        colour_of=colour_of,
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
-    page = html.page("melodai report", figures.about(first), "\n".join(sections))
     out.write_text(page, encoding="utf-8")
     markdown = out.with_suffix(".md")
     markdown.write_text(markdown_table(runs, ceiling), encoding="utf-8")
@@ -172,7 +195,7 @@ def run_report(
             explained_songs(folder, run.predictions, explain, on_progress)
             for folder, run in zip(runs, read, strict=True)
         ]
-        read = [replace(run, why=tuple(own)) for run, own in zip(read, why, strict=True)]
+        read = [replace(run, why=own) for run, own in zip(read, why, strict=True)]
     ceiling = None if data is None else ceiling_of(read[0].predictions, data)
     return write_report(read, out, ceiling=ceiling, num_resamples=num_resamples)
 

@@ -1,7 +1,10 @@
 """The section that explains answers for chosen songs, by the runs whose weights are at hand."""
 
+import base64
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from melodai.bundle import load_bundle
 from melodai.checkpoint import BEST
@@ -9,16 +12,19 @@ from melodai.errors import DataError
 from melodai.evaluation.predictions import Predictions
 from melodai.explain.picture import song_figure
 from melodai.explain.song import explain_song
+from melodai.legible import legible
 from melodai.predict.decoding import read_song
-from melodai.report import page as html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OnProgress = Callable[[int, int], None]
 
 
 def explained_songs(
     run: Path, predictions: Predictions, songs: Sequence[str], on_progress: OnProgress
-) -> list[str]:
-    """HTML of a picture for each song.
+) -> dict[str, str]:
+    """A picture (PNG in base64) for each song, by what it shows.
 
     Args:
         run: its folder, which holds the weights.
@@ -32,14 +38,14 @@ def explained_songs(
         raise DataError(f"{run} holds no {BEST}, so its answers cannot be explained")
     places = [_place(predictions, song) for song in songs]
     bundle = load_bundle(run)
-    pictures = []
+    pictures = {}
     for place in places:
         path, name = Path(str(predictions.paths[place])), str(predictions.names[place])
         waveform, _ = read_song(path, bundle.model.sample_rate)
         found = explain_song(bundle, waveform, on_progress=on_progress)
         label = predictions.moods[predictions.labels[place]]
         figure = song_figure(found, waveform, bundle.model.sample_rate, f"{name} ({label})")
-        pictures.append(html.picture(figure, f"what carries the answer for {name}"))
+        pictures[f"what carries the answer for {name}"] = png(figure)
     return pictures
 
 
@@ -58,3 +64,10 @@ def _place(predictions: Predictions, song: str) -> int:
     if not Path(str(predictions.paths[found[0]])).is_file():
         raise DataError(f"the file of {song} is not where it was: {predictions.paths[found[0]]}")
     return found[0]
+
+
+def png(figure: "Figure") -> str:
+    """A figure of matplotlib as PNG, in base64."""
+    buffer = io.BytesIO()
+    legible(figure).savefig(buffer, format="png", dpi=110)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
