@@ -26,6 +26,8 @@ from melodai.models.registry import find_architecture
 from melodai.probe import HELD_OUT
 from melodai.probe.choose import choose_head
 from melodai.probe.examples import Examples
+from melodai.probe.fit import MOST_COMPONENTS
+from melodai.probe.space import FEWEST_SONGS, embed_sounds, fit_space
 from melodai.references import FILE_NAME, References
 from melodai.training.logger import RunLogger
 from melodai.training.monitor import Monitor
@@ -72,7 +74,7 @@ def probe(
             logits = head(embedded.embeddings).double().numpy()
     monitor.message(f"head: {chosen}")
     _write_held_out(run, corpus, tracks, embedded, logits, model.sample_rate)
-    _write_references(run, corpus, tracks, embedded)
+    _write_references(run, corpus, tracks, embedded, examples.groups, model, device)
     scores = _scores(examples, logits)
     _log(run, corpus, tracks, examples, embedded, logits, scores)
     save_checkpoint(
@@ -176,12 +178,18 @@ def _write_held_out(
 
 
 def _write_references(
-    run: Path, corpus: Corpus, tracks: list[int], embedded: SongEmbeddings
-) -> None:
-    songs = [corpus.tracks[track] for track in tracks]
+    run: Path, corpus: Corpus, tracks: list[int], embedded: SongEmbeddings, groups: np.ndarray,
+    model: MoodModel, device: torch.device,
+) -> None:  # fmt: skip
+    """The songs; many of them in their principal components, beside a detector of no music."""
+    songs, embeddings = [corpus.tracks[t] for t in tracks], song_embeddings(embedded, len(tracks))
+    space = None
+    if len(songs) >= FEWEST_SONGS and embeddings.shape[1] > MOST_COMPONENTS:
+        others = embed_sounds(model, int(np.median(embedded.lengths)), device)
+        space = fit_space(embeddings, others, groups)
     References.of(
-        song_embeddings(embedded, len(tracks)), names=[song.name for song in songs],
-        artists=[song.artist for song in songs], moods=[song.mood for song in songs],
+        embeddings, names=[song.name for song in songs], artists=[song.artist for song in songs],
+        moods=[song.mood for song in songs], space=space,
     ).save(run / FILE_NAME)  # fmt: skip
 
 
