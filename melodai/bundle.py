@@ -174,7 +174,7 @@ def _of_graph(path: Path) -> ModelBundle:
         seconds = said["segment_seconds"]
         return ModelBundle(
             model=model.eval(),
-            config=Config(),
+            config=Config().with_options(pieces=int(said.get("pieces", 0))),
             segment_seconds=seconds if seconds == "full" else float(seconds),
             pooling=said["pooling"],
             temperature=float(said["song_temperature"]),

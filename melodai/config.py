@@ -94,6 +94,13 @@ class DataConfig(_Checked):
     segment_seconds: Seconds = option(
         45.0, "Length of a segment in seconds, or 'full' for whole songs.", minimum=3.0
     )
+    pieces: int = option(
+        0,
+        "Of a probe: hear a segment a song, joined from so many pieces spread over it; 0: all of "
+        "the song.",
+        minimum=0,
+        maximum=100,
+    )
     cache_dir: Path | None = option(
         None, "Folder of the decoded songs.  [default: the user's cache folder, or $MELODAI_CACHE]"
     )

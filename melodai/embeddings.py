@@ -14,6 +14,7 @@ from torch import Tensor
 
 from melodai.data.cache import default_cache_dir
 from melodai.data.corpus import Corpus
+from melodai.data.excerpt import excerpts
 from melodai.data.segments import evaluation_windows
 from melodai.data.waveforms import CachedWaveforms
 from melodai.inference import EVALUATED_IN, SongOutputs, infer_songs
@@ -51,6 +52,7 @@ def embed_songs(
     *,
     name: str,
     segment_samples: int | None,
+    pieces: int = 0,
     batch_size: int,
     device: torch.device,
     cache_dir: Path | None = None,
@@ -63,17 +65,18 @@ def embed_songs(
     Args:
         name: of the architecture, for people who look into the cache.
         segment_samples: length of a window; None is the whole song.
+        pieces: of which the only window of a song is joined; 0 for windows over all of it.
     """
-    parts = []
+    parts, songs = [], excerpts(corpus.entries, pieces, segment_samples)
     for number, member in enumerate(model.members):
-        mark = fingerprint(member, segment_samples)
+        mark = fingerprint(member, segment_samples, pieces)
         folder = Path(cache_dir or default_cache_dir()).expanduser()
         folder = folder / f"embeddings-v{VERSION}" / mark
         store = _Store(folder, f"{name}, member {number}")
 
         def compute(rows: Sequence[int], member: MoodModel = member) -> SongOutputs:
             return infer_songs(
-                member.to(device), CachedWaveforms(corpus.entries), rows,
+                member.to(device), CachedWaveforms(songs), rows,
                 segment_samples=segment_samples, batch_size=batch_size, device=device,
             )  # fmt: skip
 
@@ -81,7 +84,7 @@ def embed_songs(
     windows = [
         (place, *window)
         for place, track in enumerate(tracks)
-        for window in evaluation_windows(corpus.entries[track].num_samples, segment_samples)
+        for window in evaluation_windows(songs[track].num_samples, segment_samples)
     ]
     columns = np.array(windows, np.int64).reshape(-1, 3).T
     return SongEmbeddings(torch.cat(parts, dim=1), *columns)
@@ -96,10 +99,11 @@ def classify(model: MoodModel, songs: SongEmbeddings) -> SongOutputs:
     return SongOutputs(logits, songs.embeddings, songs.places, songs.starts, songs.lengths)
 
 
-def fingerprint(model: MoodModel, segment_samples: int | None) -> str:
-    """Names what decides an embedding: weights, front end, sample rate, window."""
+def fingerprint(model: MoodModel, segment_samples: int | None, pieces: int = 0) -> str:
+    """Names what decides an embedding: weights, front end, sample rate, window and its pieces."""
     digest = hashlib.sha256()
     said = (segment_samples, EVALUATED_IN, model.sample_rate, model.encoder.reading)
+    said += (pieces,) if pieces else ()
     digest.update(repr((*said, model.frontend)).encode())
     for part, module in (("encoder", model.encoder), ("frontend", model.frontend)):
         tensors = {**module.state_dict(), **dict(module.named_buffers())}

@@ -89,7 +89,7 @@ class SongReader:
                 self.tags = self.tags if any(self.tags) else tags_of(self.path, container, stream)
                 packets = Packets()
                 frames = frames_of(container, decoder_of(self.path, stream), packets)
-                yield from _resample(frames, self.sample_rate, self._remark)
+                yield from resampled(frames, self.sample_rate, self._remark)
                 self._lost_seconds += lost_seconds(self.path, container, packets)
                 if has_lost_its_end(self.path, container):
                     self._remark("damaged: its end is missing")
@@ -106,7 +106,7 @@ class SongReader:
         Raises:
             AudioError: nothing could be decoded; or it is silent, or shorter than 3 s.
         """
-        return _planned(self._meter, self._lost_seconds, tuple(self._remarks))
+        return planned(self._meter, self._lost_seconds, tuple(self._remarks))
 
 
 def decode(
@@ -157,11 +157,11 @@ def from_samples(
     )
     mono = _mono(pieces, len(samples), sample_rate, wanted_rate, remarks.setdefault)
     blocks = list(meter.watch(mono))
-    plan, hearing = _planned(meter, 0.0, tuple(remarks))
+    plan, hearing = planned(meter, 0.0, tuple(remarks))
     return np.concatenate([*plan.apply(blocks)]), hearing
 
 
-def _planned(meter: Meter, lost_seconds: float, remarks: tuple[str, ...]) -> tuple[Plan, Hearing]:
+def planned(meter: Meter, lost_seconds: float, remarks: tuple[str, ...]) -> tuple[Plan, Hearing]:
     if not meter.num_samples:
         raise AudioError("nothing in it could be decoded")
     plan, rate = meter.plan(), meter.sample_rate
@@ -170,7 +170,7 @@ def _planned(meter: Meter, lost_seconds: float, remarks: tuple[str, ...]) -> tup
     return plan, Hearing(plan.num_kept / rate, silences, lost_seconds, remarks)
 
 
-def _resample(
+def resampled(
     frames: Iterable[av.AudioFrame], sample_rate: int, remark: Callable[[str], None]
 ) -> Iterator[np.ndarray]:
     """Mono blocks at the wanted rate, float32 (time,)."""

@@ -118,7 +118,7 @@ def predict(
     predictor = Predictor(
         open_model(model), device=device, precision=precision,
         batch_size=batch_size, num_decoders=num_decoders or decoders_of_rank(num_cores()),
-        min_confidence=min_confidence,
+        min_confidence=min_confidence, hears_all=timeline is not None,
     )  # fmt: skip
     if playlists is not None:
         check_are_ours(playlists / f"{mood}.m3u8" for mood in predictor.moods)

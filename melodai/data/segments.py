@@ -62,3 +62,17 @@ def training_window(
         return 0, num_samples
     length = round(segment_samples * tempo)
     return int(u * (max(0, num_samples - length) + 1)), length
+
+
+def spread(num_samples: int, count: int, length: int) -> list[tuple[int, int]]:
+    """Pieces (start, length) spread over a song, each in the middle of its share of it.
+
+    A song no longer than the pieces together is one piece.
+
+    >>> spread(100, 2, 20)
+    [(15, 20), (65, 20)]
+    """
+    if num_samples <= count * length:
+        return [(0, num_samples)]
+    middles = ((2 * number + 1) * num_samples / (2 * count) for number in range(count))
+    return [(round(middle - length / 2), length) for middle in middles]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from melodai.data.excerpt import Samples
 from melodai.data.segments import Segment
 from melodai.data.store import CachedTrack
 from melodai.environment import to_device
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 RESIDENT_SHARE = 0.5
 
 
-def fill(samples: np.ndarray, entry: CachedTrack, start: int = 0) -> None:
+def fill(samples: np.ndarray, entry: Samples, start: int = 0) -> None:
     """Fills an int16 array from `start` on; beyond its end the song is repeated from its start."""
     count = min(len(samples), entry.num_samples - start)
     entry.read_into(samples[:count], start)
@@ -32,7 +33,7 @@ class CachedWaveforms:
 
     is_resident = False
 
-    def __init__(self, entries: Sequence[CachedTrack], *, pin_memory: bool = False) -> None:
+    def __init__(self, entries: Sequence[Samples], *, pin_memory: bool = False) -> None:
         self.num_samples = [entry.num_samples for entry in entries]
         self._entries = entries
         self._pin_memory = pin_memory

@@ -11,6 +11,7 @@ import numpy as np
 from melodai.checkpoint import BEST, load_checkpoint, load_model
 from melodai.config import Config
 from melodai.data.corpus import Corpus, prepare
+from melodai.data.excerpt import excerpts
 from melodai.data.segments import samples_of
 from melodai.data.splits import Split
 from melodai.data.waveforms import CachedWaveforms
@@ -179,10 +180,11 @@ class _Look:
             "device": self._device,
         }
         if not isinstance(model.encoder.classifier, ProbeHead):
-            return infer_songs(model, CachedWaveforms(corpus.entries), tracks, **settings)
+            songs = excerpts(corpus.entries, config.data.pieces, settings["segment_samples"])
+            return infer_songs(model, CachedWaveforms(songs), tracks, **settings)
         songs = embed_songs(
             model, corpus, tracks, name=config.model.arch, cache_dir=config.data.cache_dir,
-            **settings,
+            pieces=config.data.pieces, **settings,
         )  # fmt: skip
         return classify(model, songs)
 

@@ -103,6 +103,7 @@ def metadata(bundle: ModelBundle) -> dict[str, str]:
         "moods": json.dumps(bundle.model.moods),
         "sample_rate": str(bundle.model.sample_rate),
         "segment_seconds": str(bundle.segment_seconds),
+        "pieces": str(bundle.config.data.pieces),
         "pooling": bundle.pooling,
         "temperature": repr(bundle.segment_temperature),
         "song_temperature": repr(bundle.temperature),

@@ -101,6 +101,8 @@ def decoded_songs(
     paths: Sequence[Path],
     sample_rate: int,
     *,
+    pieces: int = 0,
+    segment_samples: int | None = None,
     num_decoders: int | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     command: Sequence[str] = WORKER,
@@ -113,6 +115,7 @@ def decoded_songs(
     `bytes_ahead` and one song more for each decoder, however many songs there are.
 
     Args:
+        pieces, segment_samples: of a song only an excerpt may be decoded, see `data.excerpt`.
         num_decoders: decoding processes; the number of cores where None.
         is_stopped: once true, no more songs come.
 
@@ -122,7 +125,10 @@ def decoded_songs(
     is_over = threading.Event()
     room = _Room(bytes_ahead)
     with _temporary_folder() as folder:
-        jobs = _Jobs(paths, folder, sample_rate=sample_rate, stall_seconds=stall_seconds)
+        jobs = _Jobs(
+            paths, folder, sample_rate=sample_rate, stall_seconds=stall_seconds,
+            pieces=pieces if segment_samples else 0, segment_samples=segment_samples,
+        )  # fmt: skip
         results = run_jobs(
             jobs,
             num_decoders=num_decoders or num_cores(),
@@ -176,7 +182,7 @@ def read_song(path: Path, sample_rate: int) -> tuple[np.ndarray, Hearing]:
 class _Jobs(Sequence):
     """The jobs of a list of any length, each made when it is needed."""
 
-    def __init__(self, paths: Sequence[Path], folder: Path, **settings: float) -> None:
+    def __init__(self, paths: Sequence[Path], folder: Path, **settings: float | None) -> None:
         self._paths, self._folder, self._settings = paths, folder, settings
 
     def __len__(self) -> int:

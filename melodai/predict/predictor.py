@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from melodai.audio import from_samples
+from melodai.audio import Hearing, from_samples
 from melodai.bundle import ModelBundle
 from melodai.data.cache import Failure
+from melodai.data.excerpt import Samples, excerpts
 from melodai.data.segments import evaluation_windows, samples_of
 from melodai.data.waveforms import fill
 from melodai.environment import find_device
@@ -43,6 +43,8 @@ class Predictor:
         batch_size: windows that go through the model together.
         num_decoders: processes that decode files; the number of cores where None.
         min_confidence: answers that are less probable than this are "unsure".
+        hears_all: listen to all of each song, and know its moods over time, even where the model
+            needs a few pieces only.
 
     Raises:
         SettingError: a value that cannot be used, or no such device here.
@@ -57,6 +59,7 @@ class Predictor:
         batch_size: int = BATCH_SIZE,
         num_decoders: int | None = None,
         min_confidence: float = 0.0,
+        hears_all: bool = False,
     ) -> None:
         if precision not in ("float32", "bfloat16"):
             raise SettingError(f"precision {precision!r} is unknown; choose float32 or bfloat16")
@@ -71,6 +74,8 @@ class Predictor:
         self.batch_size = batch_size
         self.num_decoders = num_decoders
         self.min_confidence = min_confidence
+        self._segment_samples = samples_of(bundle.segment_seconds, self.sample_rate)
+        self.pieces = 0 if hears_all or self._segment_samples is None else bundle.config.data.pieces
 
     @property
     def moods(self) -> tuple[str, ...]:
@@ -124,8 +129,9 @@ class Predictor:
         """
         paths = tuple(map(Path, paths))
         with decoded_songs(
-            paths, self.sample_rate, num_decoders=self.num_decoders, is_stopped=is_stopped
-        ) as songs:
+            paths, self.sample_rate, pieces=self.pieces, segment_samples=self._segment_samples,
+            num_decoders=self.num_decoders, is_stopped=is_stopped,
+        ) as songs:  # fmt: skip
             yield from self._answers(songs, is_stopped)
 
     def _answers(
@@ -136,7 +142,8 @@ class Predictor:
             if isinstance(song, Failure):
                 yield song
                 continue
-            heard = _Heard(song, self._windows(song.num_samples))
+            [samples] = excerpts([song], self.pieces, self._segment_samples)
+            heard = _Heard(song, samples, self._windows(samples.num_samples))
             for window in heard.windows:
                 if is_stopped():
                     break
@@ -148,7 +155,7 @@ class Predictor:
         yield from self._run(batch)
 
     def _windows(self, num_samples: int) -> list[tuple[int, int]]:
-        length = samples_of(self.bundle.segment_seconds, self.sample_rate)
+        length = self._segment_samples
         if length is None:
             length = min(num_samples, round(LONGEST_WINDOW_SECONDS * self.sample_rate))
         return evaluation_windows(num_samples, length)
@@ -176,63 +183,6 @@ class Predictor:
                 heard.song.close()
                 yield self._answer(heard)
         batch.windows.clear()
-
-    def _answers(
-        self, songs: Iterable[Song | Failure], is_stopped: Callable[[], bool]
-    ) -> Iterator[SongMood | Failure]:
-        batch = _Batch(self.batch_size)
-        for song in songs:
-            if isinstance(song, Failure):
-                yield song
-                continue
-            heard = _Heard(song, self._windows(song.num_samples))
-            for window in heard.windows:
-                if is_stopped():
-                    break
-                if not batch.has_room_for(window):
-                    yield from self._run(batch)
-                batch.add(heard, window)
-            if is_stopped():
-                break
-        yield from self._run(batch)
-
-    def _windows(self, num_samples: int) -> list[tuple[int, int]]:
-        length = samples_of(self.bundle.segment_seconds, self.sample_rate)
-        if length is None:
-            length = min(num_samples, round(LONGEST_WINDOW_SECONDS * self.sample_rate))
-        return evaluation_windows(num_samples, length)
-
-    def _run(self, batch: "_Batch") -> Iterator[SongMood | Failure]:
-        """Empties the batch; the songs all of whose windows were heard."""
-        if not batch.windows:
-            return
-        try:
-            with torch.inference_mode():
-                logits, embeddings = infer_windows(
-                    self.model, *batch.waveforms(), self.device, self.precision
-                )
-        except torch.OutOfMemoryError as error:
-            raise SettingError(
-                f"{self.device} has no memory for {len(batch.windows)} windows at once; "
-                "choose a smaller --batch-size"
-            ) from error
-        for (heard, _), row, embedding in zip(
-            batch.windows, logits.double().numpy(), embeddings.double(), strict=True
-        ):
-            heard.logits.append(row)
-            heard.embedding = heard.embedding + embedding
-            if len(heard.logits) == len(heard.windows):
-                heard.song.close()
-                yield self._answer(heard)
-        batch.windows.clear()
-
-    def _exact_arithmetic(self) -> AbstractContextManager:
-        """On CUDA convolutions would take TF32 and whichever algorithm suits the batch."""
-        if self.device.type != "cuda" or self.precision != "float32":
-            return nullcontext()
-        return torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
 
     def _answer(self, heard: "_Heard") -> SongMood | Failure:
         bundle, song = self.bundle, heard.song
@@ -249,12 +199,17 @@ class Predictor:
             confidence=confidence,
             moods=self.moods,
             probabilities=tuple(probabilities.tolist()),
-            hearing=song.hearing,
+            hearing=self._hearing(heard),
             unfamiliarity=self._unfamiliarity(heard),
-            windows=self._window_moods(heard, logits),
+            windows=() if self.pieces else self._window_moods(heard, logits),
             artist=song.artist,
             title=song.title,
         )
+
+    def _hearing(self, heard: "_Heard") -> Hearing:
+        if not self.pieces:
+            return heard.song.hearing
+        return heard.song.hearing._replace(seconds=heard.samples.num_samples / self.sample_rate)
 
     def _unfamiliarity(self, heard: "_Heard") -> float:
         if self.bundle.references is None:
@@ -278,10 +233,10 @@ class Predictor:
 
 
 class _Heard:
-    """A song and what the model has said so far."""
+    """A song, what is heard of it, and what the model has said so far."""
 
-    def __init__(self, song: Song, windows: list[tuple[int, int]]) -> None:
-        self.song, self.windows = song, windows
+    def __init__(self, song: Song, samples: Samples, windows: list[tuple[int, int]]) -> None:
+        self.song, self.samples, self.windows = song, samples, windows
         self.logits: list[np.ndarray] = []
         self.embedding = torch.zeros((), dtype=torch.float64)  # the windows' sum
 
@@ -306,7 +261,7 @@ class _Batch:
         lengths = torch.tensor([length for _, (_, length) in self.windows])
         batch = torch.zeros(len(self.windows), int(lengths.max()), dtype=torch.int16)
         for row, (heard, (start, length)) in zip(batch.numpy(), self.windows, strict=True):
-            fill(row[:length], heard.song, start)
+            fill(row[:length], heard.samples, start)
         return batch, lengths
 
 

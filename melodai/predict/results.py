@@ -30,7 +30,7 @@ class SongMood:
         hearing: what was listened to, and what was not.
         unfamiliarity: how far the song is from what the model learned; above 1 it is farther than
             99 % of that, and the answer means little. NaN where the model did not keep its songs.
-        windows: the moods over time.
+        windows: the moods over time; none where only pieces of the song were heard.
     """
 
     file: Path

@@ -88,6 +88,7 @@ def settings_of(predictor: Predictor) -> dict[str, object]:
         "references": references and _digest({"embeddings": references.embeddings}),
         "moods": list(predictor.moods),
         "segment_seconds": bundle.segment_seconds,
+        "pieces": predictor.pieces,
         "pooling": bundle.pooling,
         "temperature": bundle.temperature,
         "precision": predictor.precision,

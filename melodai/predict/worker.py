@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from melodai.audio import SongReader
+from melodai.audio import Decoded, SongReader
+from melodai.audio.excerpt import decode_excerpt
 from melodai.audio.level import Plan
 from melodai.data.decoder_worker import WRITE_SECONDS, Heartbeat, serve
+from melodai.data.segments import spread
 from melodai.errors import AudioError
 
 BYTES_AT_ONCE = 1 << 20
@@ -32,6 +34,12 @@ def decode_to_file(job: dict, heartbeat: Heartbeat) -> dict:
     target = Path(job["target"])
     reader = SongReader(job["path"], job["sample_rate"])
     try:
+        if job["pieces"] and (excerpt := _excerpt(job)):
+            heartbeat.expect(WRITE_SECONDS)
+            with _explained(target):
+                target.write_bytes(excerpt.waveform.tobytes())
+            said = {"artist": excerpt.tags.artist, "title": excerpt.tags.title}
+            return {"num_samples": len(excerpt.waveform), "hearing": excerpt.hearing, **said}
         _write_whole(target, reader, heartbeat, job["stall_seconds"])
         plan, hearing = reader.plan()
         heartbeat.expect(WRITE_SECONDS)
@@ -47,6 +55,14 @@ def decode_to_file(job: dict, heartbeat: Heartbeat) -> dict:
         return {"num_samples": plan.num_kept, **said}
     target.unlink(missing_ok=True)
     return {"failure": reason}
+
+
+def _excerpt(job: dict) -> Decoded | None:
+    count = job["pieces"]
+    length = job["segment_samples"] // count
+    return decode_excerpt(
+        job["path"], job["sample_rate"], lambda num_samples: spread(num_samples, count, length)
+    )
 
 
 def _write_whole(

@@ -53,7 +53,7 @@ def probe(
     embedded = embed_songs(
         model, corpus, tracks, name=arch,
         segment_samples=samples_of(config.data.segment_seconds, model.sample_rate),
-        batch_size=config.training.batch_size, device=device,
+        pieces=config.data.pieces, batch_size=config.training.batch_size, device=device,
         cache_dir=config.data.cache_dir,
         on_progress=lambda done, total, path: monitor.embedding(done, total),
     )  # fmt: skip
