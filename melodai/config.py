@@ -248,6 +248,9 @@ class TrainingConfig(_Checked):
     epochs: int = option(150, "Most epochs to train.", minimum=1)
     batch_size: int = option(16, "Segments a step, over all processes.", minimum=1)
     segments_per_track: int = option(1, "Random segments of each song an epoch.", minimum=1)
+    segments_per_epoch: int = option(
+        0, "At least so many segments an epoch, however few the songs.", minimum=0
+    )
     optimizer: str = option("adam", "Optimizer.", choices=("adam", "adamw"))
     learning_rate: float = option(1e-3, "Learning rate at the start (after warm-up).", minimum=0.0)
     weight_decay: float = option(0.0, "Weight decay.", minimum=0.0)

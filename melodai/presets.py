@@ -16,8 +16,8 @@ PRETRAINED, RANDOM = "pretrained", "random"
 # averaged. Pretrained feature maps stay as they are: moving them by a few hundred songs lost.
 RECIPE = {
     "pooling": "mean-max", "segment_seconds": 3.0, "image_size": 128, "segments_per_track": 4,
-    "batch_size": 32, "optimizer": "adamw", "weight_decay": 0.01, "schedule": "cosine",
-    "early_stopping": 0, "ema_decay": 0.99, "horizontal_shift": 0.0,
+    "segments_per_epoch": 256, "batch_size": 32, "optimizer": "adamw", "weight_decay": 0.01,
+    "schedule": "cosine", "early_stopping": 0, "ema_decay": 0.99, "horizontal_shift": 0.0,
 }  # fmt: skip
 OF_INIT = {
     PRETRAINED: {"init": PRETRAINED, "epochs": 12, "warmup_epochs": 1, "backbone_rate": 0.0},
@@ -48,7 +48,7 @@ def default(arch: str = AUTO, init: str | None = None) -> Config:
 
 def demo(arch: str = AUTO, init: str | None = None) -> Config:
     """A first look at the 28 demo clips, a few minutes on two cores."""
-    return default(arch, init)
+    return default(arch, init).with_options(epochs=8)
 
 
 def without_recipe(config: Config) -> Config:

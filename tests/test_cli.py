@@ -159,7 +159,7 @@ def test_a_torchvision_that_does_not_fit_is_one_sentence_with_the_cure(tmp_path)
 @pytest.mark.skipif(
     find_spec("immich_memories_music") is None, reason="the demo clips are not installed"
 )
-def test_a_first_look_at_the_demo_clips_ends_with_a_model_and_curves(tmp_path):
+def test_a_first_look_at_the_demo_clips_tests_each_once_and_says_what_to_do_next(tmp_path):
     done = melodai(
         "train", "--arch", "residual", "--preset", "smoke", "--cache-dir", tmp_path / "cache",
         cwd=tmp_path,
@@ -167,7 +167,8 @@ def test_a_first_look_at_the_demo_clips_ends_with_a_model_and_curves(tmp_path):
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.endswith("-residual")
-    assert {path.name for path in run.iterdir()} >= ALL_FILES
-    metrics = json.loads((run / "metrics.json").read_text())
-    assert sum(metrics["num_tracks"].values()) == 28 and metrics["data"] == "demo"
-    assert "tensorboard --logdir" in done.stdout and "not a result to quote" in done.stdout
+    assert {path.name for path in (run / "fold-0").iterdir()} >= ALL_FILES
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["num_tracks"] == 28 and evaluation["data"] == "demo"
+    for word in ("tensorboard --logdir", "not a result to quote", "melodai-predict my-music"):
+        assert word in done.stdout

@@ -402,16 +402,13 @@ def test_all_published_songs_have_the_published_moods_and_folds():
 @pytest.mark.skipif(
     importlib.util.find_spec(demo.PACKAGE) is None, reason="the demo clips are not installed"
 )
-def test_the_demo_clips_have_the_moods_of_their_folders():
-    five, three = read(None, moods="five"), read(None)
-    assert len(five.tracks) == len(three.tracks) == 28
-    pairs = {(track.name.split("/")[0], track.mood) for track in five.tracks}
-    assert pairs == {
-        ("happy", "drive"), ("energetic", "party"), ("calm", "calm"), ("tender", "romantic"),
-        ("nostalgic", "sad"),
-    }  # fmt: skip
-    assert {track.mood for track in three.tracks} == {"energetic", "peaceful", "emotional"}
-    assert "not worth quoting" in three.warnings[0]
+def test_the_demo_clips_have_the_moods_of_their_folders_and_a_prompt_for_an_artist():
+    library = read(None)
+    assert len(library.tracks) == 28
+    pairs = {(track.name.split("/")[0], track.mood) for track in library.tracks}
+    assert pairs == set(demo.MOODS.items())
+    prompts = {track.artist for track in library.tracks}
+    assert "happy acoustic" in prompts and len(prompts) == 10
     assert demo.PACKAGE not in sys.modules
 
 

@@ -110,11 +110,6 @@ class ProgressMonitor(Monitor):
             )
         if result.metrics.get("note"):
             self.warning(result.metrics["note"])
-        if result.metrics["data"] == "demo":
-            self.print(
-                "These are generated clips, many of one prompt each: a look at the program, "
-                "not a result to quote."
-            )
         folder = shlex.quote(str(result.run))
         self.print(f"Results:  {folder}  (best.pt, history.csv, metrics.json, split.csv)")
         self.print(f"Curves:   tensorboard --logdir {folder}  then open http://localhost:6006")

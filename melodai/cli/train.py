@@ -51,7 +51,8 @@ def _train(
 ) -> None:  # fmt: skip
     """Train a network to tell the moods of music, and log it for TensorBoard.
 
-    Without --data it takes 28 generated demo clips: a look at the program, not a result.
+    Without --data it takes 28 generated demo clips, each tested once: a look at the program, not a
+    result.
     """
     if list_archs:
         _list_archs(verbose)
@@ -133,6 +134,22 @@ def _cross_validate(config: Config, adopt: bool) -> None:
         raise
     print_scores(result.evaluation)
     monitor.print(f"Results:  {result.run}  (evaluation.json, predictions.csv, predictions.npz)")
+
+
+def _first_look(config: Config) -> None:
+    """The demo clips, each tested once, by a model that heard no clip of its prompt."""
+    from melodai.training.run import default_run_folder
+
+    if config.run.out is None:
+        config = config.with_options(out=default_run_folder(config.model.arch))
+    _cross_validate(config)
+    typer.echo(
+        f"""
+These are generated clips: a look at the program, not a result to quote.
+Curves:           tensorboard --logdir {shlex.quote(str(config.run.out))}
+Your songs:       melodai-predict my-music
+Your own moods:   melodai-train --arch residual --data my-music    # my-music/<mood>/*.mp3"""
+    )
 
 
 def _list_archs(verbose: bool) -> None:

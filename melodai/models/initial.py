@@ -49,6 +49,11 @@ def load_initial(model: MoodModel, arch: str, frontend: FrontEndConfig, init: st
     except RuntimeError as error:
         raise CheckpointError(f"the weights in {path} do not fit {arch}") from error
     model.encoder.is_pretrained = True
+    for module in model.encoder.classifier.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            # Feature maps that stay have one mean and deviation, which few batches tell best
+            # when all of them count; a moving average would still hold its arbitrary start.
+            module.momentum = None
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

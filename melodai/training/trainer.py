@@ -356,9 +356,11 @@ class Trainer:
 
     def _make_batches(self) -> TrainingBatches:
         settings = self.config.training
+        enough = -(-settings.segments_per_epoch // len(self.split.train))
         return TrainingBatches(
             self.waveforms, self.split.train, segment_samples=self.segment_samples,
-            batch_size=settings.batch_size, segments_per_track=settings.segments_per_track,
+            batch_size=settings.batch_size,
+            segments_per_track=max(enough, settings.segments_per_track),
             seed=settings.seed, rank=self.ranks.rank, world_size=self.ranks.world_size,
             draw=lambda generator: self.augment.draw(settings.batch_size, generator),
         )  # fmt: skip

@@ -133,7 +133,7 @@ def run_benchmark(
 
 def _paths(data: Path | None) -> list[Path]:
     if data is None:
-        return [track.path for track in read_demo("three").tracks]
+        return [track.path for track in read_demo().tracks]
     paths = [p for p in sorted(data.rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
     if not paths:
         raise DataError(f"no audio files in {data}")
