@@ -1,5 +1,6 @@
 """Pretraining on made-up music, with a small random network as the teacher."""
 
+import json
 import signal
 
 import numpy as np
@@ -17,6 +18,8 @@ from melodai.models.registry import PRETRAINED_SOUND, find_architecture, registe
 from melodai.training.monitor import Monitor
 from melodai.training.pretrain_run import pretrain
 from melodai.training.teacher import LabelledSongs, fit_targets
+from melodai_studies.free_music import Piece, write_manifest
+from melodai_studies.pretraining import publish_pretraining
 from tests.conftest import noise, sine, write_audio
 
 TEACHER = "made-up-teacher"
@@ -115,6 +118,23 @@ def test_the_student_comes_to_say_what_the_teacher_says(run, tmp_path):
     row = load_checkpoint(tmp_path / "long" / "last.pt")["progress"]["history"][-1]
     assert row["unexplained/moods_train"] < 0.8
     assert {"unexplained_kept/layers_unlabelled", "probe/accuracy_songs"} <= row.keys()
+
+
+def test_what_was_heard_and_how_it_went_is_published_with_the_weights(run, music, tmp_path):
+    run("done", steps=6)
+    heard = json.loads((tmp_path / "done" / "music.json").read_text())
+    pieces = [
+        Piece("tunes", "1.0", f"tunes/{key}.ogg", 90.0, "CC0", key) for key in heard["unlabelled"]
+    ]
+    write_manifest(tmp_path / "manifest.csv", [*pieces, Piece("other", "1", "o", 9.0, "?", "ff")])
+    publish_pretraining(
+        tmp_path / "done", tmp_path / "package", tmp_path / "results", tmp_path / "manifest.csv"
+    )
+    card = (tmp_path / "package" / "README.md").read_text()
+    assert f"| tunes | 1.0 | {len(pieces)} |" in card and "other" not in card
+    assert heard["labelled"] == {"songs": 10} and "10 songs of songs" in card
+    assert "nan" not in card and (tmp_path / "package" / "residual.safetensors").is_file()
+    assert str(tmp_path) not in (tmp_path / "results" / "config.json").read_text()
 
 
 def test_other_settings_are_not_laid_over_a_run(run):

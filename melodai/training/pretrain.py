@@ -63,6 +63,13 @@ class Music:
     labelled: Sequence[LabelledSongs]
     kept: np.ndarray
 
+    def heard(self) -> dict[str, Any]:
+        """What is learned from: contents of songs without labels, numbers of labelled ones."""
+        return {
+            "unlabelled": sorted(self.entries[i].key for i in self.train if self.folds[i] < 0),
+            "labelled": {one.name: int((~self.kept[one.rows]).sum()) for one in self.labelled},
+        }
+
     @property
     def train(self) -> np.ndarray:
         """Songs to learn from."""

@@ -1,6 +1,7 @@
 """A pretraining run: from folders of music to weights for `--init`."""
 
 import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ def pretrain(
             trainer.prepare_targets()
             trainer.prepare_student()
         replace_text(run / "config.json", config.to_json())
+        replace_text(run / "music.json", json.dumps(heard.heard(), indent=1) + "\n")
         try:
             trainer.fit()
         finally:
