@@ -19,6 +19,8 @@ from melodai.labels import parse_moods
 # Of every pretrained network that has tags: their values before the sigmoid.
 TAG_LAYER = "logits"
 
+PRETRAINED, RANDOM = "pretrained", "random"  # what `--init` takes beside a path
+
 Seconds = float | Literal["full"]
 
 
@@ -224,7 +226,7 @@ class ModelConfig(_Checked):
     )
 
     init: str = option(
-        "random",
+        RANDOM,
         "Weights that residual and advanced begin with: pretrained (those of the package, where it "
         "has some), random, or a run folder of melodai-pretrain.",
     )
@@ -405,6 +407,8 @@ class Config:
             )
             if path is not None
         }  # fmt: skip
+        if self.model.init not in (PRETRAINED, RANDOM):
+            places["init"] = str(Path(self.model.init).expanduser().absolute())
         data = tuple(path.expanduser().absolute() for path in self.data.data)
         return self.with_options(data=data, **places)
 

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from melodai.config import Config
+from melodai.config import PRETRAINED, RANDOM, Config
 from melodai.errors import SettingError
 
 AUTO = "auto"  # one of melodai's own networks
 OWN = (AUTO, "residual", "advanced")
-PRETRAINED, RANDOM = "pretrained", "random"
 
 # The recipe of melodai's own networks. Windows of 3 seconds at the spectrogram's own resolution
 # keep the rhythm; several of each song are taken an epoch, and the answers of all its windows are
