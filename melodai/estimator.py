@@ -18,6 +18,7 @@ from melodai.environment import find_device
 from melodai.errors import DataError, SettingError
 from melodai.metrics import pool_by_track
 from melodai.models.registry import PretrainedOptions, build_model, mode_of
+from melodai.presets import OWN, default
 from melodai.probe.choose import choose_head
 from melodai.probe.examples import Examples
 
@@ -33,9 +34,11 @@ class MoodClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         arch: as `melodai-train --arch`, pretrained or made by hand; the default needs no weights.
+            residual and advanced begin with the weights of the package where it has some.
         head: as `melodai-train --head`.
         layers: of the network, joined by +; None for its own choice.
-        segment_seconds: length of a window, or "full".
+        segment_seconds: length of a window, or "full"; None is 3 s for melodai's own networks and
+            30 s for others.
         cache_dir: None is the user's cache folder, or $MELODAI_CACHE.
         weights_dir: where to look for pretrained weights first.
         offline: never fetch them.
@@ -58,7 +61,7 @@ class MoodClassifier(ClassifierMixin, BaseEstimator):
         arch: str = "log-mel-statistics",
         head: str = "auto",
         layers: str | None = None,
-        segment_seconds: float | str = 30.0,
+        segment_seconds: float | str | None = None,
         cache_dir: SongPath | None = None,
         weights_dir: SongPath | None = None,
         offline: bool = False,
@@ -103,13 +106,18 @@ class MoodClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, classes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise SettingError(f"{len(self.classes_)} moods; at least two are needed")
-        mode_of("probe", self.arch)
+        recipe = default(self.arch)
         options = PretrainedOptions(
             layers=self.layers, offline=self.offline,
             weights_dir=None if self.weights_dir is None else Path(self.weights_dir),
         )  # fmt: skip
         names = [str(mood) for mood in self.classes_]
-        self.model_ = build_model(self.arch, names, pretrained=options)
+        self.model_ = build_model(
+            self.arch, names, frontend=recipe.frontend, pooling=recipe.model.pooling,
+            init=recipe.model.init, pretrained=options,
+        )  # fmt: skip
+        is_pretrained = getattr(self.model_.encoder, "is_pretrained", False)
+        mode_of("probe", self.arch, is_pretrained=is_pretrained)
         artists = [None] * len(paths) if groups is None else [str(group) for group in groups]
         corpus, embedded = self._embedded(paths, artists)
         examples = Examples(
@@ -174,9 +182,12 @@ class MoodClassifier(ClassifierMixin, BaseEstimator):
             name="paths", root=Path(), moods=model.moods, tracks=tracks, entries=entries,
             sample_rate=model.sample_rate,
         )  # fmt: skip
+        seconds = self.segment_seconds
+        if seconds is None:
+            seconds = default(self.arch).data.segment_seconds if self.arch in OWN else 30.0
         embedded = embed_songs(
             model, corpus, range(len(paths)), name=self.arch,
-            segment_samples=samples_of(self.segment_seconds, model.sample_rate),
+            segment_samples=samples_of(seconds, model.sample_rate),
             batch_size=16, device=find_device(self.device),
             cache_dir=None if self.cache_dir is None else Path(self.cache_dir),
         )  # fmt: skip
