@@ -89,7 +89,7 @@ def test_what_cannot_be_used_is_told(songs, tmp_path):
         classifier(folder).fit(paths, moods[:-1])
     with pytest.raises(SettingError, match="at least two"):
         classifier(folder).fit(paths[:3], ["calm"] * 3)
-    with pytest.raises(SettingError, match="not one"):
+    with pytest.raises(SettingError, match="random weights"):
         classifier(folder, arch="residual").fit(paths, moods)
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(DataError, match=r"bad\.wav"):
