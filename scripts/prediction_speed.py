@@ -3,14 +3,10 @@
 python scripts/prediction_speed.py my-music           # the ratio is to stay below 1.3
 """
 
+import os
 from pathlib import Path
 
-import torch
-
-import melodai
 from melodai.cli.main import run_script
-from melodai.predict.songs import find_songs
-from melodai_studies.prediction_speed import report
 
 
 def main(
@@ -22,6 +18,13 @@ def main(
     rounds: int = 3,
 ) -> None:
     """Measures and prints tables."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as melodai-predict has it
+    import torch
+
+    import melodai
+    from melodai.predict.songs import find_songs
+    from melodai_studies.prediction_speed import report
+
     torch.set_num_threads(processes)
     songs = find_songs([music]).paths
     songs = songs[:: max(1, len(songs) // num_songs)][:num_songs]

@@ -98,6 +98,8 @@ def predict(
         raise SettingError("--dry-run says what --tags would write; give both")
     if (resume or force) and out is None:
         raise SettingError("--resume and --force are about --out FILE; name it")
+    # Threads of the network that wait for each other would keep the decoders from the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.addLevelName(logging.WARNING, "warning")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
