@@ -19,7 +19,8 @@ from safetensors.torch import load as load_tensors
 
 from melodai.checkpoint import BEST, load_checkpoint, restore_model
 from melodai.config import Config, Seconds
-from melodai.errors import CheckpointError
+from melodai.errors import CheckpointError, SettingError
+from melodai.labels import AUTO, QUADRANTS, THREE, parse_moods
 from melodai.models import MoodModel
 from melodai.models.graph import open_graph
 from melodai.models.heads import ProbeHead
@@ -27,7 +28,9 @@ from melodai.references import FILE_NAME, References
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS, CHECKSUM = "model.json", "model.safetensors", "sha256"
+# What comes with the package, by the set of moods that it tells.
 DEFAULT_MODEL = Path(__file__).parent / "default_model"
+DEFAULT_MODELS = {THREE: DEFAULT_MODEL, QUADRANTS: DEFAULT_MODEL / "quadrants"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +64,26 @@ class ModelBundle:
     source: str
 
 
-def load_bundle(where: Path | str | None = None) -> ModelBundle:
+def load_bundle(where: Path | str | None = None, moods: str = AUTO) -> ModelBundle:
     """The model of a run folder, an exported folder, a checkpoint or ONNX file; no code in it runs.
 
     Args:
         where: None is the model that comes with melodai.
+        moods: which of those that come with melodai: `three`, the default, or `quadrants`.
 
     Raises:
         CheckpointError: there is no model at that place, or it is damaged.
+        SettingError: no model for these moods comes with melodai, or another model is named too.
     """
-    path = DEFAULT_MODEL if where is None else Path(where)
+    wanted = parse_moods(moods)
+    if where is not None and wanted is not None:
+        raise SettingError(f"--moods chooses a model that comes with melodai; {where} has its own")
+    if wanted is not None and wanted not in DEFAULT_MODELS:
+        raise SettingError(
+            f"--moods {moods}: what comes with melodai tells three or quadrants; train a model of "
+            "your moods with melodai-train, and name it with --model"
+        )
+    path = DEFAULT_MODELS[wanted or THREE] if where is None else Path(where)
     if path.suffix == ".onnx":
         return _of_graph(path)
     if (path / DESCRIPTION).is_file():

@@ -26,6 +26,7 @@ class Space:
     """Principal components of songs, and how in them a sound that is no music is told from music.
 
     Attributes:
+        columns: `(dimension,)` those of the embedding that change.
         mean: `(dimension,)`.
         rotation: `(dimension, component)`, of dimensions whose deviation becomes 1.
         deviations: `(component,)`, of the songs.
@@ -33,6 +34,7 @@ class Space:
         bias: of the detector, which says 0 where it begins to flag.
     """
 
+    columns: Tensor
     mean: Tensor
     rotation: Tensor
     deviations: Tensor
@@ -41,7 +43,8 @@ class Space:
 
     def components(self, embeddings: Tensor) -> Tensor:
         """`(song, dimension) -> (song, component)`."""
-        return (embeddings.float().cpu() - self.mean) @ self.rotation.float()
+        x = embeddings.float().cpu().index_select(1, self.columns.int())
+        return (x - self.mean) @ self.rotation
 
     def evidence(self, components: Tensor) -> Tensor:
         """What a detector looks at: `(song, component)`, in deviations."""

@@ -14,6 +14,7 @@ from melodai.bundle import ModelBundle, load_bundle
 from melodai.checkpoint import BEST, load_checkpoint
 from melodai.config import TAG_LAYER, Config
 from melodai.errors import CheckpointError, SettingError
+from melodai.labels import AUTO
 from melodai.models.heads import ProbeHead
 from melodai.models.registry import PretrainedOptions, build_model, find_architecture
 
@@ -88,19 +89,20 @@ def load_zero_shot(arch: str) -> ModelBundle:
     )  # fmt: skip
 
 
-def open_model(where: Path | str | None = None) -> ModelBundle:
+def open_model(where: Path | str | None = None, moods: str = AUTO) -> ModelBundle:
     """What `--model` names: a run, an exported model, an ONNX file, or an architecture as it is.
 
     Args:
         where: None is the model that comes with melodai.
+        moods: see `load_bundle`.
 
     Raises:
         MelodaiError: there is no model of that name or at that place.
     """
     name = "" if where is None else str(where)
-    if name and not Path(where).exists() and _is_architecture(name):
+    if name and moods == AUTO and not Path(where).exists() and _is_architecture(name):
         return load_zero_shot(name)
-    return load_bundle(where)
+    return load_bundle(where, moods)
 
 
 def _is_architecture(name: str) -> bool:

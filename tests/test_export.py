@@ -1,5 +1,6 @@
 """An exported folder appears whole, says what it is, and its graph answers as PyTorch does."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -130,11 +131,29 @@ def test_the_card_has_the_scores_with_intervals_licence_and_ceiling(tmp_path):
         "0.533 [0.367, 0.702]", "0.542 [0.373, 0.697]", "| F1 peaceful | 0.611 |",
         "60 songs of emotify, by 21 artists", "research, non-commercial", "must not be used",
         "0.705 | 0.686", "shortcut: genre", "(temperature 1.26)", "abc123",
-        "`model.onnx`", "22,050 Hz", "energetic, peaceful or emotional", "6 songs of Emotify",
+        "`model.onnx`", "22,050 Hz", "energetic, peaceful or emotional", "Trained on 6 songs of", "* Emotify: one-minute",
         "Licence of the network:** MIT",
     ):  # fmt: skip
         assert part in card, part
     assert "No terms known" in model_card(bundle, None, licence="No terms known")
+
+
+def test_the_card_of_a_model_of_two_data_sets_has_the_scores_and_the_terms_of_each(tmp_path):
+    bundle = load_bundle(make_run(tmp_path / "run"))
+    one = {"num_tracks": 20, "num_artists": 7, "tracks": {"accuracy": {"value": 0.71}}}
+    two = {"num_tracks": 40, "num_artists": 14, "tracks": {"accuracy": {"value": 0.78}}}
+    config = bundle.config.with_options(pieces=10, segment_seconds=30.0)
+    bundle = dataclasses.replace(
+        bundle, about={**bundle.about, "data": "emotify+4q"}, segment_seconds=30.0, config=config,
+        scores={**bundle.scores, "sets": {"emotify": one, "4q": two}},
+    )  # fmt: skip
+    card = model_card(bundle, None)
+    for part in (
+        "all songs (60, 21 artists) | emotify (20, 7 artists) | 4q (40, 14 artists)",
+        "| accuracy | 0.533 [0.367, 0.702] | 0.710 | 0.780 |", "are not free",
+        "emotify: research", "30 s of a song, in 10 pieces",
+    ):  # fmt: skip
+        assert part in card, part
 
 
 def test_the_card_of_a_run_that_was_not_evaluated_says_so(tmp_path):

@@ -1,16 +1,16 @@
 """A pretrained network as it is, and what `--model` may name."""
 
-from pathlib import Path
-
+import numpy as np
 import pytest
-import torch
 
 import melodai
 from baselines.jamendo import JamendoVgg
 from baselines.mood_model import mood_model
+from melodai.bundle import DEFAULT_MODELS
 from melodai.checkpoint import BEST, model_state, save_checkpoint
 from melodai.config import Config
 from melodai.errors import CheckpointError, MelodaiError, SettingError
+from melodai.labels import QUADRANTS, THREE
 from melodai.models.heads import LINEAR, Head, HeadShape, ProbeHead
 from melodai.models.registry import find_architecture
 from melodai.zero_shot import keep_zero_shot, load_zero_shot, open_model
@@ -18,16 +18,30 @@ from melodai.zero_shot import keep_zero_shot, load_zero_shot, open_model
 MOODS = ("energetic", "peaceful", "emotional")
 
 
-def test_the_default_model_answers_offline_and_has_a_card():
-    bundle = open_model()
-    assert bundle.is_calibrated and bundle.model.moods == MOODS
-    assert len(bundle.references.names) == 300
-    card = Path(melodai.__file__).parent / "default_model" / "README.md"
-    text = card.read_text(encoding="utf-8")
-    for word in ("non-commercial", "must not be used", "half of the listeners", "[0.602, 0.728]"):
+@pytest.mark.parametrize(
+    ("moods", "names", "num_songs"), [("auto", THREE, 975), ("quadrants", QUADRANTS, 675)]
+)
+def test_the_models_in_the_box_answer_offline_and_have_cards(moods, names, num_songs):
+    bundle = open_model(moods=moods)
+    assert bundle.is_calibrated and bundle.model.moods == names
+    assert len(bundle.references.names) == num_songs
+    text = (DEFAULT_MODELS[names] / "README.md").read_text(encoding="utf-8")
+    for word in ("research", "are not free", "must not be used", "macro F1", "675 songs" if moods == "quadrants" else "675, 496 artists"):
         assert word in text
-    answer = melodai.load().predict(torch.randn(16000 * 5).numpy() * 0.1, 16000)
-    assert sum(answer.probabilities) == pytest.approx(1) and answer.mood in MOODS
+    # Crackling over a rumble: no music, and no sound that the detector has learned from.
+    random = np.random.default_rng(0)
+    rumble = np.cumsum(random.standard_normal(16000 * 40)) / 4000
+    crackle = (random.random(len(rumble)) < 0.002) * random.standard_normal(len(rumble))
+    answer = melodai.load(moods=moods).predict(np.clip(rumble + crackle, -1, 1), 16000)
+    assert sum(answer.probabilities) == pytest.approx(1) and answer.mood in names
+    assert answer.unfamiliarity > 1
+
+
+def test_moods_that_no_model_in_the_box_tells_are_refused(tmp_path):
+    with pytest.raises(SettingError, match="three or quadrants"):
+        open_model(moods="five")
+    with pytest.raises(SettingError, match="has its own"):
+        open_model(tmp_path, moods="quadrants")
 
 
 def test_an_architecture_without_tags_says_what_to_do_and_a_wrong_name_is_told():

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from melodai.labels import AUTO
+
 if TYPE_CHECKING:
     from melodai.explain.contributions import Span
     from melodai.explain.song import SongExplanation
@@ -23,6 +25,9 @@ def explain(
     file: Path = typer.Argument(..., help="A song."),
     model: Path | None = typer.Option(
         None, help="A run folder or an exported model.  [default: the one that comes with melodai]"
+    ),
+    moods: str = typer.Option(
+        AUTO, metavar="[three|quadrants]", help="Of the models that come with melodai."
     ),
     out: Path = typer.Option(Path("."), metavar="FOLDER", help="Where picture and JSON go."),
     mood: str | None = typer.Option(None, help="The mood to explain.  \\[default: the answer]"),
@@ -44,7 +49,7 @@ def explain(
     from melodai.predict.decoding import read_song
     from melodai.zero_shot import open_model
 
-    bundle = open_model(model)
+    bundle = open_model(model, moods)
     rate = bundle.model.sample_rate
     waveform, _ = read_song(file, rate)
     with counting("explaining") as on_progress:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from melodai.errors import SettingError
+from melodai.labels import AUTO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +52,9 @@ def predict(
     model: Path | None = typer.Option(
         None, help="A run folder, an exported folder or ONNX file, or a network whose tags are "
         "read as moods, as jamendo-vgg.  \\[default: the model that comes with melodai]",
+    ),
+    moods: str = typer.Option(
+        AUTO, metavar="[three|quadrants]", help="Of the models that come with melodai."
     ),
     out: Path | None = typer.Option(None, metavar="FILE", help="Write a row for each song here."),
     format_name: str | None = typer.Option(
@@ -118,7 +122,7 @@ def predict(
     kind = format_of(out, format_name) if out or format_name else "jsonl"
     songs = find_songs(places)
     predictor = Predictor(
-        open_model(model), device=device, precision=precision,
+        open_model(model, moods), device=device, precision=precision,
         batch_size=batch_size, num_decoders=num_decoders or decoders_of_rank(num_cores()),
         min_confidence=min_confidence, hears_all=timeline is not None,
     )  # fmt: skip

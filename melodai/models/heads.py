@@ -67,7 +67,8 @@ class Head(nn.Module):
         self.register_buffer("mean", torch.zeros(shape.num_inputs))
         self.register_buffer("scale", torch.ones(shape.num_inputs))
         self.register_buffer("sharpness", torch.ones(()))  # one over the temperature
-        rotation = torch.zeros(shape.num_inputs, shape.num_components)
+        # In half precision, for it is most of a head; its rounding moves no answer.
+        rotation = torch.zeros(shape.num_inputs, shape.num_components, dtype=torch.float16)
         self.register_buffer("rotation", rotation if shape.num_components else None)
         if shape.kind == LINEAR:
             self.scorer: nn.Module = nn.Linear(shape.num_scored, shape.num_classes)
@@ -83,7 +84,7 @@ class Head(nn.Module):
     def forward(self, embedding: Tensor) -> Tensor:
         x = (embedding.float().index_select(1, self.columns) - self.mean) * self.scale
         if self.rotation is not None:
-            x = x @ self.rotation
+            x = x @ self.rotation.float()
         return self.scorer(x) * self.sharpness
 
 
@@ -127,13 +128,13 @@ class KernelScorer(nn.Module):
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()
-        self.register_buffer("support", torch.zeros(shape.num_hidden, shape.num_scored))
+        support = torch.zeros(shape.num_hidden, shape.num_scored)
+        self.register_buffer("support", support.half() if shape.num_components else support)
         self.register_buffer("weight", torch.zeros(shape.num_hidden, shape.num_classes))
         self.register_buffer("bias", torch.zeros(shape.num_classes))
         self.register_buffer("gamma", torch.ones(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        squared = (
-            x.square().sum(1, keepdim=True) - 2 * x @ self.support.T + self.support.square().sum(1)
-        )
+        support = self.support.float()
+        squared = x.square().sum(1, keepdim=True) - 2 * x @ support.T + support.square().sum(1)
         return torch.exp(-self.gamma * squared.clamp_min(0)) @ self.weight + self.bias

@@ -18,6 +18,7 @@ from melodai.data.waveforms import fill
 from melodai.environment import find_device
 from melodai.errors import AudioError, SettingError
 from melodai.inference import infer_windows
+from melodai.labels import AUTO
 from melodai.metrics import at_temperature, pool_by_track, softmax
 from melodai.predict.decoding import DecodedSong, SongAtHand, decoded_songs
 from melodai.predict.results import UNSURE, SongMood, WindowMood
@@ -265,14 +266,15 @@ class _Batch:
         return batch, lengths
 
 
-def load(where: Path | str | None = None, **options) -> Predictor:
+def load(where: Path | str | None = None, *, moods: str = AUTO, **options) -> Predictor:
     """The model of a run folder, an exported folder or a checkpoint, ready to answer.
 
     Args:
         where: None is the model that comes with melodai.
+        moods: which of those that come with melodai: `three`, the default, or `quadrants`.
         options: as `Predictor` takes them.
 
     Raises:
         CheckpointError: there is no model at that place, or it is damaged.
     """
-    return Predictor(open_model(where), **options)
+    return Predictor(open_model(where, moods), **options)

@@ -54,12 +54,15 @@ def fit_space(embeddings: Tensor, others: Tensor, groups: Sequence[int]) -> Spac
 def _fitted(embeddings: Tensor, others: Tensor) -> Space:
     from sklearn.linear_model import LogisticRegression
 
-    mean, scale = embeddings.mean(0), told_scale(embeddings)
-    x = ((embeddings - mean) * scale).double().numpy()
+    scale = told_scale(embeddings)
+    columns = scale.nonzero()[:, 0]
+    scale, known = scale[columns], embeddings[:, columns]
+    mean = known.mean(0)
+    x = ((known - mean) * scale).double().numpy()
     found = principal_components(x, MOST_COMPONENTS)
     rotation = scale[:, None] * torch.from_numpy(found.rotation).float()
     deviations, count = torch.from_numpy(found.deviations).float(), rotation.shape[1]
-    space = Space(mean, rotation, deviations, torch.zeros(count), torch.zeros(()))
+    space = Space(columns, mean, rotation, deviations, torch.zeros(count), torch.zeros(()))
     evidence = space.evidence(space.components(torch.cat([embeddings, others])))
     model = LogisticRegression(C=DETECTOR_C, class_weight="balanced", max_iter=1000)
     model.fit(evidence.numpy(), np.arange(len(evidence)) >= len(embeddings))
