@@ -131,7 +131,8 @@ def test_the_card_has_the_scores_with_intervals_licence_and_ceiling(tmp_path):
         "0.533 [0.367, 0.702]", "0.542 [0.373, 0.697]", "| F1 peaceful | 0.611 |",
         "60 songs of emotify, by 21 artists", "research, non-commercial", "must not be used",
         "0.705 | 0.686", "shortcut: genre", "(temperature 1.26)", "abc123",
-        "`model.onnx`", "22,050 Hz", "energetic, peaceful or emotional", "Trained on 6 songs of", "* Emotify: one-minute",
+        "`model.onnx`", "22,050 Hz", "energetic, peaceful or emotional",
+        "Trained on 6 songs of", "* Emotify: one-minute",
         "Licence of the network:** MIT",
     ):  # fmt: skip
         assert part in card, part
