@@ -90,7 +90,7 @@ def test_what_cannot_be_used_is_told(songs, tmp_path):
     with pytest.raises(SettingError, match="at least two"):
         classifier(folder).fit(paths[:3], ["calm"] * 3)
     with pytest.raises(SettingError, match="random weights"):
-        classifier(folder, arch="residual").fit(paths, moods)
+        classifier(folder, arch="advanced").fit(paths, moods)
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(DataError, match=r"bad\.wav"):
         classifier(folder).fit([*paths, tmp_path / "bad.wav"], [*moods, "peaceful"])
