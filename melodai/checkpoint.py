@@ -1,57 +1,20 @@
 """Checkpoints: a kill at any moment leaves a whole file, and loading one never runs code."""
 
-import os
 import pickle
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from melodai.config import Config
-from melodai.errors import CheckpointError, MelodaiError
+from melodai.errors import CheckpointError
+from melodai.files import replace_file
 from melodai.models import MoodModel, build_model
 from melodai.models.heads import ProbeHead
 from melodai.models.registry import PretrainedOptions
 
 FORMAT = 1
 BEST, LAST = "best.pt", "last.pt"
-
-
-def replace_file(path: Path, write: Callable[[Any], None]) -> None:
-    """Writes a file in one step: whoever looks sees the old content or the new, never a part.
-
-    The content goes to a temporary file in the same folder, is flushed to the disk, then renamed.
-
-    Args:
-        write: is given the open binary file.
-
-    Raises:
-        MelodaiError: the folder cannot be written to, or the disk is full.
-    """
-    temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise MelodaiError(f"could not write {path}: {reason}; the old file is whole") from error
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def replace_text(path: Path, text: str) -> None:
-    """`replace_file` for UTF-8 text."""
-    replace_file(path, lambda file: file.write(text.encode("utf-8")))
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from melodai.data.corpus import Corpus
 from melodai.data.excerpt import excerpts
 from melodai.data.segments import evaluation_windows
 from melodai.data.waveforms import CachedWaveforms
+from melodai.files import replacing
 from melodai.inference import EVALUATED_IN, SongOutputs, infer_songs
 from melodai.models.base import MoodModel
 
@@ -131,15 +130,11 @@ class _Store:
             return None
 
     def write(self, key: str, embeddings: Tensor) -> None:
-        path = self._path(key)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
-            with temporary.open("xb") as file:
+            with replacing(self._path(key)) as file:
                 np.save(file, embeddings.numpy(), allow_pickle=False)
-            os.replace(temporary, path)
         except OSError as error:
             logger.warning("the embeddings in %s cannot be kept: %s", self.folder, error.strerror)
-            temporary.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"

@@ -9,8 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from melodai.checkpoint import replace_file
 from melodai.errors import CheckpointError
+from melodai.files import replace_file
 
 FILE_NAME = "references.safetensors"
 NUM_NEIGHBOURS = 5

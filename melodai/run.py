@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from melodai.checkpoint import BEST, LAST, load_checkpoint, replace_text
+from melodai.checkpoint import BEST, LAST, load_checkpoint
 from melodai.config import Config, DataConfig
 from melodai.data.corpus import Corpus
 from melodai.data.splits import Split, read_split, write_split
 from melodai.data.tracks import listing
 from melodai.errors import CheckpointError, DataError, SettingError
+from melodai.files import replace_text
 
 if os.name == "nt":
     import msvcrt

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 # A level imports only what stands above it; names on one level do not import each other.
 LEVELS = [
     {"errors", "lazy"},
-    {"labels", "palette", "file_names"},
+    {"labels", "palette", "file_names", "files"},
     {"config"},
     {"presets"},
     {"audio", "metrics", "environment", "interrupt", "legible", "templates"},

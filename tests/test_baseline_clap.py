@@ -7,8 +7,9 @@ import torch
 
 from baselines.clap import clap_from
 from baselines.hub import read_json
-from baselines.weights import WeightFile, read_state, sha256_of
+from baselines.weights import WeightFile, read_state
 from melodai.errors import SettingError
+from melodai.files import file_digest
 from tests.conftest import noise
 from tests.test_baseline_base import assert_near, check_backbone
 
@@ -61,7 +62,7 @@ def saved(tmp_path_factory):
 def backbone(saved):
     folder, _ = saved
     path = folder / "pytorch_model.bin"
-    file = WeightFile(name=path.name, licence="", source="", sha256=sha256_of(path))
+    file = WeightFile(name=path.name, licence="", source="", sha256=file_digest(path))
     config = read_json(folder / "config.json")
     preprocessor = read_json(folder / "preprocessor_config.json")
     return clap_from(config, preprocessor, read_state(path, file), folder)

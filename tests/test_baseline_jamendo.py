@@ -7,7 +7,8 @@ import torch
 
 from baselines import backbones
 from baselines.jamendo import NUM_SAMPLES, JamendoVgg
-from baselines.weights import WeightFile, load_exactly, read_state, sha256_of
+from baselines.weights import WeightFile, load_exactly, read_state
+from melodai.files import file_digest
 from tests.conftest import noise
 from tests.test_baseline_base import assert_near, check_backbone, golden_file, randomise
 
@@ -87,7 +88,7 @@ def test_a_random_state_in_the_published_layout_comes_back_as_it_was(tmp_path):
     randomise(original, seed=1)
     path = tmp_path / "best_model.pth"
     torch.save(original.state_dict(), path)
-    file = WeightFile(name=path.name, licence="", source="", sha256=sha256_of(path))
+    file = WeightFile(name=path.name, licence="", source="", sha256=file_digest(path))
     load_exactly(copy, read_state(path, file), "a test")
     for name, value in original.state_dict().items():
         assert torch.equal(value, copy.state_dict()[name]), name

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from baselines.panns import PannsCnn14, without_front_end
-from baselines.weights import WeightFile, load_exactly, read_state, sha256_of
+from baselines.weights import WeightFile, load_exactly, read_state
+from melodai.files import file_digest
 from tests.conftest import noise
 from tests.test_baseline_base import assert_near, check_backbone, randomise
 
@@ -86,7 +87,7 @@ def test_a_random_state_in_the_published_layout_comes_back_as_it_was(network, tm
     state["spectrogram_extractor.stft.conv_real.weight"] = torch.zeros(513, 1, 1024)
     state["logmel_extractor.melW"] = torch.zeros(513, 64)
     torch.save({"iteration": 1, "model": state, "sampler": {"order": np.arange(4)}}, path)
-    file = WeightFile(name=path.name, licence="", source="", sha256=sha256_of(path))
+    file = WeightFile(name=path.name, licence="", source="", sha256=file_digest(path))
     copy = PannsCnn14()
     load_exactly(copy, without_front_end(read_state(path, file)), "a test")
     for name, value in network.state_dict().items():

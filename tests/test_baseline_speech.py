@@ -6,7 +6,8 @@ import torchaudio
 
 from baselines.hub import read_json
 from baselines.speech import MERT, WAV2VEC2, WAVLM, from_torchaudio, mert_from
-from baselines.weights import WeightFile, WeightsError, read_state, sha256_of
+from baselines.weights import WeightFile, WeightsError, read_state
+from melodai.files import file_digest
 from tests.conftest import noise
 from tests.test_baseline_base import assert_near, check_backbone
 
@@ -34,7 +35,7 @@ def test_torchaudio_s_files_are_loaded_without_the_letters(kind, file, tmp_path)
     original = small(kind, letters=32)
     path = tmp_path / file.name
     torch.save(original.state_dict(), path)
-    written = WeightFile(name=file.name, licence="", source="", sha256=sha256_of(path))
+    written = WeightFile(name=file.name, licence="", source="", sha256=file_digest(path))
     backbone = from_torchaudio(kind, small(kind), read_state(path, written), file, ["layer2"])
 
     sound = torch.from_numpy(noise(5.0, 0, 16000))[None]

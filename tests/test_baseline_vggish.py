@@ -7,7 +7,8 @@ import torch.nn.functional as F
 
 from baselines import backbones
 from baselines.vggish import Vggish
-from baselines.weights import WeightFile, load_exactly, read_state, sha256_of
+from baselines.weights import WeightFile, load_exactly, read_state
+from melodai.files import file_digest
 from tests.conftest import noise
 from tests.test_baseline_base import assert_near, check_backbone, randomise
 
@@ -89,7 +90,7 @@ def test_the_network_keeps_the_contract(network):
 def test_a_random_state_in_the_published_layout_comes_back_as_it_was(network, tmp_path):
     path = tmp_path / "vggish-10086976.pth"
     torch.save(network.state_dict(), path)
-    file = WeightFile(name=path.name, licence="", source="", sha256=sha256_of(path))
+    file = WeightFile(name=path.name, licence="", source="", sha256=file_digest(path))
     copy = Vggish()
     load_exactly(copy, read_state(path, file), "a test")
     for name, value in network.state_dict().items():

@@ -12,8 +12,9 @@ import pytest
 
 from melodai.audio import decode
 from melodai.data.cache import VERSION, build_cache, default_cache_dir
-from melodai.data.store import CachedTrack, Store, content_key
+from melodai.data.store import CachedTrack, Store
 from melodai.errors import DataError, MelodaiError
+from melodai.files import file_digest
 from tests.conftest import noise, sine, write_audio
 
 RATE = 8000
@@ -57,7 +58,7 @@ def test_the_cache_holds_what_decoding_gives(songs, build):
         assert np.array_equal(entry.read(), waveform)
         assert np.array_equal(entry.read(100, 50), waveform[100:150])
         assert entry.read(entry.num_samples, 0).shape == (0,)
-        assert entry.key == content_key(song)
+        assert entry.key == file_digest(song)
         mapped = np.load(entry.path, mmap_mode="r")
         assert isinstance(mapped, np.memmap)
         assert np.array_equal(mapped, waveform)
@@ -108,7 +109,7 @@ def test_failures_are_named_in_order_and_the_rest_goes_on(tmp_path, songs, build
 
 def test_a_reason_of_another_decoder_version_is_not_believed(tmp_path, songs, build):
     store = Store(tmp_path / "cache" / f"v{VERSION}-{RATE}")
-    store.write(content_key(songs[0]), "not liked")
+    store.write(file_digest(songs[0]), "not liked")
     assert [failure.reason for failure in build(songs[:1]).failures] == ["not liked"]
     [sidecar] = (tmp_path / "cache").rglob("*.json")
     sidecar.write_text(json.dumps({"failure": "not liked", "decoder": "0.0.1"}))
@@ -242,6 +243,7 @@ SCRIPT = """
 import pathlib, sys
 from melodai.data.cache import build_cache
 from melodai.errors import MelodaiError
+from melodai.files import file_digest
 folder, cache = map(pathlib.Path, sys.argv[1:])
 try:
     report = build_cache(sorted(folder.glob("*.flac")), sample_rate=8000, cache_dir=cache,
@@ -324,7 +326,7 @@ def test_two_builders_at_once_do_not_disturb_each_other(tmp_path, many):
         assert told.splitlines()[-1] == "40 0"
     store = Store(cache / f"v{VERSION}-8000")
     for path in many.glob("*.flac"):
-        assert store.open(content_key(path)).num_samples == 60 * 8000
+        assert store.open(file_digest(path)).num_samples == 60 * 8000
     assert not list(cache.rglob("*.tmp"))
 
 

@@ -11,8 +11,9 @@ import time
 import pytest
 import torch
 
-from melodai.checkpoint import load_checkpoint, load_model, replace_text, save_checkpoint
+from melodai.checkpoint import load_checkpoint, load_model, save_checkpoint
 from melodai.errors import CheckpointError, MelodaiError
+from melodai.files import replace_text
 
 
 def test_what_was_saved_is_loaded(tmp_path):

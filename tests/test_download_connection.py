@@ -5,9 +5,10 @@ import subprocess
 import pytest
 
 from melodai.errors import DownloadError
+from melodai.files import file_digest
 from melodai_studies.download import connection
 from melodai_studies.download.connection import Rules, is_public, open_client, parse_url
-from melodai_studies.download.transfer import fetch, sha256_of
+from melodai_studies.download.transfer import fetch
 from tests.web import LOCAL, content, serving
 
 STRICT = Rules()
@@ -16,7 +17,7 @@ STRICT = Rules()
 def get(url, path, rules=LOCAL):
     """The content behind a URL."""
     with open_client(rules, lambda: False) as client:
-        assert fetch(client, url, path, rules) == sha256_of(path)
+        assert fetch(client, url, path, rules) == file_digest(path)
     return path.read_bytes()
 
 

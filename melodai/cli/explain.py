@@ -40,11 +40,11 @@ def explain(
     device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, mps."),
 ) -> None:
     """Show which seconds and frequencies of a song carry the answer, and which songs are near."""
-    from melodai.checkpoint import replace_file, replace_text
     from melodai.cli.progress import counting
     from melodai.environment import find_device
     from melodai.explain.picture import song_figure
     from melodai.explain.song import explain_song, to_json
+    from melodai.files import replace_file, replace_text
     from melodai.legible import legible
     from melodai.predict.decoding import read_song
     from melodai.zero_shot import open_model

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from melodai.checkpoint import load_model, replace_text
+from melodai.checkpoint import load_model
 from melodai.config import Config, ModelConfig
 from melodai.cross_validation import cross_validate, folds_of, warn_of_leaks
 from melodai.data.segments import samples_of
@@ -19,6 +19,7 @@ from melodai.environment import find_device, versions
 from melodai.errors import CheckpointError, MelodaiError, SettingError
 from melodai.evaluation.predictions import FILE_NAME, Predictions
 from melodai.evaluation.run import EVALUATION
+from melodai.files import replace_text
 from melodai.inference import EVALUATED_IN, infer_songs
 from melodai.labels import THREE
 from melodai.models.registry import AUTO, UNTRAINED, architectures, find_architecture, mode_of

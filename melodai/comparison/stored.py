@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from melodai.checkpoint import replace_text
 from melodai.comparison.run import Compared, Entry, ModelComparison
 from melodai.errors import DataError
 from melodai.evaluation.predictions import Predictions
+from melodai.files import replace_text
 
 FILE_NAME = "comparison.json"
 ABOUT = ("num_parameters", "seconds", "songs_per_second", "licence", "note", "config_hash")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from melodai.checkpoint import replace_text
 from melodai.comparison.run import Compared, ModelComparison
 from melodai.comparison.selection import score_of_chosen
 from melodai.comparison.stored import write_stored
@@ -22,6 +21,7 @@ from melodai.evaluation.intervals import (
     score_intervals,
 )
 from melodai.evaluation.votes import Votes
+from melodai.files import replace_text
 from melodai.metrics import scores_of_confusion
 from melodai.models.registry import JOIN, find_architecture
 

@@ -17,8 +17,9 @@ from typing import Any
 
 from melodai import audio
 from melodai.audio import check_is_file
-from melodai.data.store import Store, content_key
+from melodai.data.store import Store
 from melodai.errors import AudioError, MelodaiError
+from melodai.files import file_digest
 
 MAX_BYTES = 8 << 30
 ALIVE_SECONDS = 1.0
@@ -71,7 +72,7 @@ def process(job: dict, heartbeat: "Heartbeat") -> dict:
     try:
         check_is_file(path)
         before = path.stat()
-        key = content_key(path, heartbeat)
+        key = file_digest(path, heartbeat)
         if store.open(key) is None:
             try:
                 decoded = audio.decode(path, job["sample_rate"], on_progress=heartbeat)

@@ -8,8 +8,9 @@ from pathlib import Path
 from melodai.audio import Decoded, Tags
 from melodai.data.cache import CacheReport, Failure, OnProgress, default_cache_dir, num_cores
 from melodai.data.picture_files import read_pixels
-from melodai.data.store import CachedTrack, Store, content_key
+from melodai.data.store import CachedTrack, Store
 from melodai.errors import DataError
+from melodai.files import file_digest
 
 VERSION = 1  # a change of the reading that changes pixels needs a new one
 
@@ -40,7 +41,7 @@ def build_picture_cache(
 
     def bring(path: Path) -> tuple[CachedTrack | str, bool]:
         try:
-            key = content_key(path)
+            key = file_digest(path)
         except OSError as error:
             return f"it cannot be read: {error.strerror}", True
         found = store.open(key)

@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from melodai.data.artists import artist_key
 from melodai.data.grouping import draw_validation, group_of, large_group, make_folds, marks
 from melodai.data.tracks import Track, listing
 from melodai.errors import DataError, SettingError
+from melodai.files import replace_text
 
 logger = logging.getLogger(__name__)
 
@@ -223,9 +223,7 @@ def write_split(path: Path, tracks: Sequence[Track], keys: Sequence[str], split:
         fold = split.folds[index] if split.folds else None
         row = (track.name, track.mood, track.artist, fold, parts.get(index), key)
         writer.writerow(["" if value is None else value for value in row])
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-    os.replace(temporary, path)
+    replace_text(path, text.getvalue())
 
 
 def read_split(path: Path, tracks: Sequence[Track], keys: Sequence[str]) -> Split:

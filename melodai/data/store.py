@@ -8,35 +8,23 @@ may write at once.
 """
 
 import contextlib
-import hashlib
 import json
 import os
-import secrets
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
 
 from melodai.audio import Decoded, Hearing, Tags
 from melodai.errors import DataError, MelodaiError
+from melodai.files import replacing
 
 _CHUNK_BYTES = 1 << 24
 _NPY_ALIGNMENT = 64  # the header of a .npy file is padded to a multiple of it
 NO_TAGS = Tags()
-
-
-def content_key(path: Path, on_progress: Callable[[], None] = lambda: None) -> str:
-    """SHA-256 of the file's content, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            on_progress()
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,17 +159,3 @@ class Store:
                 f"cannot write to the cache {self.folder}: {error.strerror or error}; "
                 "make room there or choose another folder with --cache-dir"
             ) from error
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when it is complete and on the disk, or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

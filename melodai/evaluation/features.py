@@ -6,7 +6,6 @@ and kept beside the decoded songs.
 
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from melodai.config import FrontEndConfig
+from melodai.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,5 @@ def _end_with_parent() -> None:
 def _compute(job: tuple[Path, Path, int]) -> None:
     source, target, sample_rate = job
     features = song_features(np.load(source).astype(np.float32), sample_rate)
-    descriptor, unfinished = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    with os.fdopen(descriptor, "wb") as file:
+    with replacing(target) as file:
         np.save(file, features)
-    os.replace(unfinished, target)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from melodai.checkpoint import replace_text
 from melodai.data.artists import artist_key
 from melodai.data.cache import default_cache_dir
 from melodai.data.corpus import Corpus
 from melodai.evaluation.audit import Duplicate, find_crossings, find_duplicates
 from melodai.evaluation.spelling import find_spellings
+from melodai.files import replace_text
 
 # About a tenth of a second a song, once; beyond that the user is told of melodai-audit instead.
 MOST_TRACKS = 500

@@ -13,7 +13,6 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from melodai.checkpoint import replace_file, replace_text
 from melodai.config import AugmentConfig, DataConfig, FrontEndConfig
 from melodai.data.cache import Failure, build_cache
 from melodai.data.corpus import Corpus, join
@@ -24,6 +23,7 @@ from melodai.data.segments import samples_of
 from melodai.data.waveforms import fill
 from melodai.errors import DataError, SettingError
 from melodai.file_names import safe_name
+from melodai.files import replace_file, replace_text
 from melodai.models.base import log_mel_frontend
 from melodai.pictures import IMAGE_SIZE, NUM_COPIES, NUM_SEGMENTS
 from melodai.transforms.augment import Augment

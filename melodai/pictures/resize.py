@@ -8,12 +8,12 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from melodai.checkpoint import replace_file
 from melodai.config import FrontEndConfig
 from melodai.data.cache import Failure
 from melodai.data.picture_files import is_picture_name, open_picture
 from melodai.data.picture_folders import MANIFEST
 from melodai.errors import DataError, SettingError
+from melodai.files import replace_file
 
 JPEG_QUALITY = 95
 OnProgress = Callable[[int, int], None]

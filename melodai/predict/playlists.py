@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from melodai.checkpoint import replace_file
 from melodai.errors import MelodaiError, SettingError
 from melodai.file_names import distinct_names
+from melodai.files import replace_file
 from melodai.predict.results import UNSURE, SongMood
 from melodai.predict.rows import Row
 

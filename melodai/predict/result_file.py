@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from melodai.checkpoint import replace_file, replace_text
 from melodai.errors import DataError, MelodaiError, SettingError
+from melodai.files import replace_file, replace_text
 from melodai.predict.rows import CsvFormat, JsonLinesFormat, Row, RowFormat, json_array
 
 FORMATS = ("csv", "json", "jsonl")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from melodai.data.cache import Failure
+from melodai.files import file_digest
 from melodai.interrupt import Interrupted, graceful_interrupt
 from melodai.predict.predictor import Predictor
 from melodai.predict.result_file import ResultFile
@@ -83,7 +84,7 @@ def settings_of(predictor: Predictor) -> dict[str, object]:
     weights = bundle.model.encoder.state_dict()
     return {
         # A graph of ONNX keeps its weights to itself: there the file stands for them.
-        "model": _digest(weights) if weights else _file_digest(Path(bundle.source)),
+        "model": _digest(weights) if weights else file_digest(Path(bundle.source))[:16],
         "frontend": hashlib.sha256(repr(bundle.config.frontend).encode()).hexdigest()[:16],
         "references": references and _digest({"embeddings": references.embeddings}),
         "moods": list(predictor.moods),
@@ -94,11 +95,6 @@ def settings_of(predictor: Predictor) -> dict[str, object]:
         "precision": predictor.precision,
         "min_confidence": predictor.min_confidence,
     }
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

@@ -21,12 +21,6 @@ PREFIX = ".melodai-tags-"
 ABANDONED_SECONDS = 3600.0
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of the content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def sound_digest(path: Path) -> str:
     """SHA-256 over all packets with their times: equal if and only if it decodes to the same.
 

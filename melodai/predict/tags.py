@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from melodai.data.cache import Failure
+from melodai.files import file_digest
 from melodai.predict.byte_changes import pieces_of, write_old
 from melodai.predict.mood_tag import TagError, read_tags, write_mood
 from melodai.predict.safe_replace import (
     check_can_be_replaced,
     copy_beside,
-    file_digest,
     put_in_place,
     remove_abandoned,
     sound_digest,

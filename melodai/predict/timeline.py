@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
 
-from melodai.checkpoint import replace_file, replace_text
 from melodai.errors import MelodaiError
+from melodai.files import replace_file, replace_text
 from melodai.legible import legible
 from melodai.palette import GREY, PALE, colour_of, hatch_of
 from melodai.predict.results import UNSURE, SongMood

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from melodai.checkpoint import replace_text
+from melodai.files import replace_text
 from melodai.metrics import MoodScores
 from melodai.training.monitor import EpochReport
 

@@ -25,10 +25,11 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from melodai.checkpoint import LAST, replace_file, save_checkpoint
+from melodai.checkpoint import LAST, save_checkpoint
 from melodai.config import FrontEndConfig, PretrainConfig
 from melodai.data.loader import batch_seed
 from melodai.data.store import CachedTrack
+from melodai.files import replace_file
 from melodai.inference import network_precision
 from melodai.interrupt import Interrupted, Wish
 from melodai.models import MoodModel

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from melodai.checkpoint import LAST, load_checkpoint, replace_text
+from melodai.checkpoint import LAST, load_checkpoint
 from melodai.config import DataConfig, FrontEndConfig, PretrainConfig
 from melodai.data.cache import build_cache
 from melodai.data.corpus import Corpus, prepare
@@ -16,6 +16,7 @@ from melodai.data.store import CachedTrack
 from melodai.data.tracks import is_audio_name, listing
 from melodai.environment import check_torch_packages, find_device
 from melodai.errors import DataError, SettingError
+from melodai.files import replace_text
 from melodai.interrupt import graceful_interrupt
 from melodai.models import MoodModel, build_model
 from melodai.models.registry import JOIN, PretrainedOptions

@@ -22,8 +22,8 @@ from pathlib import Path, PurePosixPath
 
 import av
 
-from melodai.checkpoint import replace_text
 from melodai.errors import DataError, DependencyError
+from melodai.files import replace_text
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from melodai.checkpoint import replace_text
 from melodai.evaluation.figures import new_figure, save_figure
+from melodai.files import replace_text
 from melodai.models.initial import WEIGHTS, read_weights
 from melodai.palette import colour_of
 from melodai.templates import render

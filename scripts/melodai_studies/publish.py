@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from melodai.checkpoint import replace_text
 from melodai.config import Config
 from melodai.errors import DataError
 from melodai.evaluation.predictions import FILE_NAME, Predictions
+from melodai.files import replace_text
 
 COPIED = (
     "history.csv", "split.csv", "run.json", "metrics.json", "evaluation.json", "predictions.csv",

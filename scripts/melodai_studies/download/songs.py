@@ -23,12 +23,12 @@ import filelock
 import httpx2
 
 from melodai.data.manifest import read_rows
-from melodai.data.store import replacing
 from melodai.errors import AudioError, DownloadError, MelodaiError
 from melodai.file_names import collision_key
+from melodai.files import file_digest, replacing
 from melodai_studies.download.connection import Rules, Stopped, open_client
 from melodai_studies.download.page import fetch_from_page
-from melodai_studies.download.transfer import PageError, discard, fetch, sha256_of
+from melodai_studies.download.transfer import PageError, discard, fetch
 from melodai_studies.download.trim import trim_in_child
 from melodai_studies.download.wanted import Wanted, read_wanted
 
@@ -162,7 +162,7 @@ class _Job:
     def _is_finished(self, song: Wanted) -> bool:
         """Whether it is there with its content; moved where the list gives it another mood."""
         row, place = self._rows.get(song.url, {}), self._place(song)
-        if place is None or not place.is_file() or sha256_of(place) != row.get("sha256"):
+        if place is None or not place.is_file() or file_digest(place) != row.get("sha256"):
             return False
         if song.sha256 not in ("", row.get("source_sha256")):
             return False
@@ -189,7 +189,7 @@ class _Job:
             except PageError:
                 discard(part)
                 source = fetch_from_page(song.url, work, self._rules)
-                found = sha256_of(source)
+                found = file_digest(source)
             if song.sha256 not in ("", found):
                 raise AudioError(f"another file than expected (SHA-256 {found[:16]}…)")
             trimmed = trim_in_child(source, work, self._seconds)
@@ -203,7 +203,7 @@ class _Job:
             "title": song.title or trimmed.tags.title or "",
             "licence": song.licence,
             "url": song.url,
-            "sha256": sha256_of(trimmed.path),
+            "sha256": file_digest(trimmed.path),
             "source_sha256": found,
         }
         self._file(song, trimmed.path, row)

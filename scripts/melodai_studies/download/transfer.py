@@ -6,7 +6,6 @@ with If-Range), and otherwise begins again.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import random
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx2
 
 from melodai.errors import DownloadError
+from melodai.files import file_digest
 from melodai_studies.download.connection import Rules, Stopped, parse_url, sleep
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def fetch(
         seconds = rules.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5)
         try:
             _receive(client, url, part, rules, should_stop, on_bytes)
-            return sha256_of(part)
+            return file_digest(part)
         except httpx2.TooManyRedirects as error:
             raise DownloadError(
                 f"the server redirects more than {client.max_redirects} times"
@@ -75,12 +75,6 @@ def fetch(
             logger.info("%s; again in %.1f s", problem, seconds)
             sleep(seconds, should_stop)
     raise DownloadError(f"{problem} (tried {rules.retries + 1} times)")
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def discard(part: Path) -> None:
