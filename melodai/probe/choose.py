@@ -24,11 +24,11 @@ from melodai.probe.fit import Candidate, Inputs, fit_head
 NUM_INNER_FOLDS = 5
 STRENGTHS = {
     "linear": (30.0, 300.0, 3000.0),
-    "svm": (1.0, 0.6, 0.3, 0.1),
+    "svm": (1.0, 0.6, 0.3),
     "ridge": (0.1, 0.3, 1.0, 3.0),
     "mlp": (0.1, 1.0),
 }
-WIDTHS = {"svm": (0.3, 1.0), "ridge": (0.3, 1.0)}
+WIDTHS = {"svm": (1.0,), "ridge": (0.3, 1.0)}
 AUTOMATIC = ("ridge", "svm", "linear")
 SHARPEST, FLATTEST = 0.02, 50.0  # temperatures; songs that are told apart without error have none
 
