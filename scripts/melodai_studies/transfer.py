@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from melodai.checkpoint import replace_text
 from melodai.config import Config
 from melodai.cross_validation import Folds, folds_of
 from melodai.data.segments import samples_of
@@ -17,6 +16,7 @@ from melodai.environment import find_device, versions
 from melodai.evaluation.figures import error_bars, new_figure, save_figure, share_axis
 from melodai.evaluation.intervals import Interval, score_intervals
 from melodai.evaluation.predictions import make_predictions
+from melodai.files import replace_text
 from melodai.models import MoodModel
 from melodai.palette import colour_of
 from melodai.probe.choose import choose_head
