@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from melodai.checkpoint import load_checkpoint, load_model, save_checkpoint
 from melodai.errors import CheckpointError, MelodaiError
-from melodai.files import replace_text
+from melodai.files import UNFINISHED, replace_text
 
 
 def test_what_was_saved_is_loaded(tmp_path):
@@ -92,9 +93,13 @@ def test_a_missing_one_is_named(tmp_path):
 def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path, monkeypatch):
     path = tmp_path / "config.json"
     replace_text(path, "old")
-    monkeypatch.setattr(
-        "tempfile.mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), str(tmp_path / "t"))
-    )
+    real = Path.open
+
+    def on_a_full_disk(file, mode="r", **options):
+        full = file.suffix == UNFINISHED
+        return real(Path("/dev/full") if full else file, "wb" if full else mode, **options)
+
+    monkeypatch.setattr(Path, "open", on_a_full_disk)
     with pytest.raises(MelodaiError, match="No space left") as failed:
         replace_text(path, "new")
     assert failed.value.exit_code == 1  # the checkpoint is not at fault
