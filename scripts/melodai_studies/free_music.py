@@ -185,7 +185,7 @@ def _members(debian: Path) -> Iterator[tuple[str, bytes]]:
 def _seconds(content: bytes) -> float:
     """Length by the container; 0 for what is no sound."""
     try:
-        with av.open(io.BytesIO(content)) as container:
+        with av.open(io.BytesIO(content), metadata_errors="ignore") as container:
             return float(container.duration or 0) / av.time_base
     except av.error.FFmpegError:
         return 0.0
