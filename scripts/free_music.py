@@ -1,6 +1,6 @@
 """Fetches freely licensed music from Debian's packages, with a manifest of files and licences.
 
-python scripts/free_music.py free-music           # about 640 pieces, 38 hours, 3 GB
+python scripts/free_music.py free-music           # about 640 pieces, 34 hours, 3 GB
 melodai-pretrain free-music --arch residual       # what it is for
 """
 

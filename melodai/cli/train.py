@@ -71,6 +71,8 @@ def _train(
     config = preset(name, options.get("arch", AUTO), options.get("init")).with_options(**options)
     if cv:
         _cross_validate(config, adopt)
+    elif "data" not in options:
+        _first_look(config, adopt)
     else:
         _report(None, options, config)
 
@@ -136,13 +138,13 @@ def _cross_validate(config: Config, adopt: bool) -> None:
     monitor.print(f"Results:  {result.run}  (evaluation.json, predictions.csv, predictions.npz)")
 
 
-def _first_look(config: Config) -> None:
+def _first_look(config: Config, adopt: bool) -> None:
     """The demo clips, each tested once, by a model that heard no clip of its prompt."""
     from melodai.training.run import default_run_folder
 
     if config.run.out is None:
         config = config.with_options(out=default_run_folder(config.model.arch))
-    _cross_validate(config)
+    _cross_validate(config, adopt)
     typer.echo(
         f"""
 These are generated clips: a look at the program, not a result to quote.
