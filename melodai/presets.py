@@ -47,7 +47,7 @@ def default(arch: str = AUTO, init: str | None = None) -> Config:
 
 def demo(arch: str = AUTO, init: str | None = None) -> Config:
     """A first look at the 28 demo clips, a few minutes on two cores."""
-    return default(arch, init).with_options(epochs=8)
+    return default(arch, init).with_options(epochs=4)
 
 
 def without_recipe(config: Config) -> Config:

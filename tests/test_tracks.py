@@ -402,13 +402,11 @@ def test_all_published_songs_have_the_published_moods_and_folds():
 @pytest.mark.skipif(
     importlib.util.find_spec(demo.PACKAGE) is None, reason="the demo clips are not installed"
 )
-def test_the_demo_clips_have_the_moods_of_their_folders_and_a_prompt_for_an_artist():
+def test_the_demo_clips_have_their_styles_for_moods_and_no_prompt_is_split():
     library = read(None)
-    assert len(library.tracks) == 28
-    pairs = {(track.name.split("/")[0], track.mood) for track in library.tracks}
-    assert pairs == set(demo.MOODS.items())
-    prompts = {track.artist for track in library.tracks}
-    assert "happy acoustic" in prompts and len(prompts) == 10
+    assert len(library.tracks) == 28 and library.moods == demo.STYLES
+    assert all(track.mood in track.name for track in library.tracks)
+    assert {track.artist for track in library.tracks} == set(demo.FOLDERS)
     assert demo.PACKAGE not in sys.modules
 
 

@@ -51,8 +51,8 @@ def _train(
 ) -> None:  # fmt: skip
     """Train a network to tell the moods of music, and log it for TensorBoard.
 
-    Without --data it takes 28 generated demo clips, each tested once: a look at the program, not a
-    result.
+    Without --data it learns to tell acoustic from electronic music on 28 generated clips: a look at
+    the program, not a result.
     """
     if list_archs:
         _list_archs(verbose)
@@ -139,7 +139,7 @@ def _cross_validate(config: Config, adopt: bool) -> None:
 
 
 def _first_look(config: Config, adopt: bool) -> None:
-    """The demo clips, each tested once, by a model that heard no clip of its prompt."""
+    """The styles of the demo clips, each told once, by a model that heard no clip of its prompt."""
     from melodai.training.run import default_run_folder
 
     if config.run.out is None:
@@ -147,7 +147,7 @@ def _first_look(config: Config, adopt: bool) -> None:
     _cross_validate(config, adopt)
     typer.echo(
         f"""
-These are generated clips: a look at the program, not a result to quote.
+These are generated clips, and styles, not moods: a look at the program, not a result to quote.
 Curves:           tensorboard --logdir {shlex.quote(str(config.run.out))}
 Your songs:       melodai-predict my-music
 Your own moods:   melodai-train --arch residual --data my-music    # my-music/<mood>/*.mp3"""
