@@ -218,6 +218,12 @@ class ModelConfig(_Checked):
         "chooses within the training songs.",
         choices=("auto", "linear", "mlp", "svm", "ridge"),
     )
+    summaries: str = option(
+        "auto",
+        "What a probe reads of a network's values over a window: their mean, or their deviation "
+        "too (all); auto chooses. The mean minds least where a window begins.",
+        choices=("auto", "mean", "all"),
+    )
     layers: str | None = option(
         None, "Layers of a pretrained network, joined by +.  [default: the network's own]"
     )

@@ -140,6 +140,16 @@ def test_a_join_has_a_head_for_each_network_and_kind_and_averages_them():
     assert [loss for _, loss in chosen.losses] == sorted(loss for _, loss in chosen.losses)
 
 
+def test_only_the_mean_is_read_if_asked_for():
+    tables = ({"mean": torch.arange(20), "std": torch.arange(20, DIMENSION)},)
+    reads = {
+        name: {c.summaries for c in candidates("svm", tables, name)}
+        for name in ("mean", "all", "auto")
+    }
+    assert reads["mean"] == {("mean",)} and reads["all"] == {("mean", "std")}
+    assert reads["auto"] == reads["mean"] | reads["all"]
+
+
 def test_the_sharpness_is_the_one_with_the_lowest_loss_of_the_songs():
     data = examples(7)
     logits = np.eye(3)[data.labels[data.songs]] + np.random.default_rng(0).normal(

@@ -49,15 +49,23 @@ class Chosen:
     losses: tuple[tuple[str, float], ...]
 
 
-def candidates(head: str, summaries: Sequence[Mapping[str, torch.Tensor]]) -> list[Candidate]:
-    """What is tried for `--head`, for an embedding with these summaries."""
+def candidates(
+    head: str, summaries: Sequence[Mapping[str, torch.Tensor]], reading: str = "auto"
+) -> list[Candidate]:
+    """What is tried for `--head` and `--summaries`, for an embedding with these summaries."""
     kinds = AUTOMATIC if head == "auto" else (head,)
+
+    def reads(table: Mapping[str, torch.Tensor]) -> tuple[tuple[str, ...], ...]:
+        first, every = (next(iter(table)),), tuple(table)
+        found = {"mean": (first,), "all": (every,), "auto": (first, every)}
+        return tuple(dict.fromkeys(found[reading]))
+
     return [
         Candidate(kind=kind, member=member, summaries=read, strength=strength, width=width)
         for member, table in enumerate(summaries)
         for kind in kinds
         for read, strength, width in itertools.product(
-            dict.fromkeys(((next(iter(table)),), tuple(table))),
+            reads(table),
             STRENGTHS[kind],
             WIDTHS.get(kind, (1.0,)),
         )
@@ -70,6 +78,7 @@ def choose_head(
     summaries: Sequence[Mapping[str, torch.Tensor]],
     *,
     seed: int,
+    reading: str = "auto",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Chosen:
     """Fits the best heads of the kinds that are asked for.
@@ -78,7 +87,7 @@ def choose_head(
         DataError: too few artists to hold some of them out.
     """
     folds = inner_folds(examples, seed)
-    tried = candidates(head, summaries)
+    tried = candidates(head, summaries, reading)
     held_out = held_out_logits(tried, examples, summaries, folds, seed, on_progress)
     found = [best_sharpness(logits, examples) for logits in held_out]
     best: dict[tuple[int, str], int] = {}

@@ -64,7 +64,11 @@ def probe(
         losses: tuple = ()
     else:
         found = choose_head(
-            config.model.head, examples, model.encoder.summaries, seed=config.training.seed
+            config.model.head,
+            examples,
+            model.encoder.summaries,
+            seed=config.training.seed,
+            reading=config.model.summaries,
         )
         head, logits, chosen = found.head, found.logits, "; ".join(map(str, found.candidates))
         losses = found.losses
