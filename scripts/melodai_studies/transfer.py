@@ -153,9 +153,11 @@ def transfer_figure(rows: Sequence[Transfer]) -> Figure:
             axis.bar(where, heights, 0.25, color=colour_of(number), label=f"learned from {source}")
             error_bars(axis, where, [found[arch] for arch in archs])
         axis.set_xticks(
-            range(len(archs)), [arch.replace("+", "\n+ ") for arch in archs], fontsize=8
+            range(len(archs)),
+            [arch.replace("+", "\n+ ").replace("-", "-\n", 1) for arch in archs],
+            fontsize=8,
         )
         axis.set_title(f"tested on {name}")
         share_axis(axis, "accuracy")
-    axes[0, -1].legend(loc="lower right", fontsize=8)
+    axes[0, -1].legend(loc="upper right", ncols=len(learned), fontsize=8)
     return figure
