@@ -11,7 +11,18 @@ RATE = 22050
 KINDS = {"energetic": (3000.0, 0.5), "peaceful": (300.0, 0.02), "emotional": (900.0, 0.1)}
 
 # Settings that make a run take seconds: small pictures, short segments.
-QUICK = ("--segment-seconds", "3", "--image-size", "64", "--batch-size", "4", "--num-decoders", "1")
+QUICK = (
+    "--segments-per-epoch",
+    "0",
+    "--segment-seconds",
+    "3",
+    "--image-size",
+    "64",
+    "--batch-size",
+    "4",
+    "--num-decoders",
+    "1",
+)
 
 
 def write_wav(path: Path, waveform: np.ndarray, rate: int = RATE) -> Path:

@@ -11,6 +11,7 @@ import torch
 from melodai.bundle import CHECKSUM, description_checksum, load_bundle
 from melodai.errors import CheckpointError
 from melodai.export.model import export_model
+from melodai.labels import THREE
 from melodai.references import FILE_NAME, References
 from tests.runs import MOODS, make_run
 
@@ -59,9 +60,9 @@ def test_an_exported_model_can_be_exported_again(exported, tmp_path):
 
 
 def test_without_a_name_the_model_that_comes_along_is_taken(exported, tmp_path, monkeypatch):
-    monkeypatch.setattr("melodai.bundle.DEFAULT_MODEL", exported)
+    monkeypatch.setattr("melodai.bundle.DEFAULT_MODELS", {THREE: exported})
     assert load_bundle().model.moods == MOODS and load_bundle().source == "default"
-    monkeypatch.setattr("melodai.bundle.DEFAULT_MODEL", tmp_path / "none")
+    monkeypatch.setattr("melodai.bundle.DEFAULT_MODELS", {THREE: tmp_path / "none"})
     with pytest.raises(CheckpointError, match="name one with --model"):
         load_bundle()
 

@@ -51,7 +51,9 @@ def test_every_setting_can_be_given(monkeypatch):
 
 
 def test_options_are_laid_over_the_preset(monkeypatch):
-    config = settings_of("--preset", "study", "--zoom", "0.3", monkeypatch=monkeypatch)
+    config = settings_of(
+        "--data", "music", "--preset", "study", "--zoom", "0.3", monkeypatch=monkeypatch
+    )
     assert config.augment.zoom == 0.3 and config.augment.pitch_semitones == 0.0
 
 

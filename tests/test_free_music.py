@@ -16,7 +16,7 @@ Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Files: *
 License: GPL-3+
 
-Files: music/*.ogg
+Files: music/*
 Copyright: 2020 A Composer
 License: CC-BY-SA-4.0
 """
@@ -38,12 +38,12 @@ def test_music_is_found_in_a_package_and_in_archives_within_it(tmp_path):
     )
     music = root / "usr/share/tunes/music"
     music.mkdir(parents=True)
-    write_audio(music / "long.ogg", noise(3))
-    write_audio(music / "jingle.ogg", noise(0.5))
-    write_audio(tmp_path / "inside.ogg", noise(4, seed=1))
+    write_audio(music / "long.flac", noise(3))
+    write_audio(music / "jingle.flac", noise(0.5))
+    write_audio(tmp_path / "inside.flac", noise(4, seed=1))
     with zipfile.ZipFile(music / "more.pk3", "w") as archive:
-        archive.write(tmp_path / "inside.ogg", "sound/inside.ogg")
-        archive.write(tmp_path / "inside.ogg", "../../escape.ogg")
+        archive.write(tmp_path / "inside.flac", "sound/inside.flac")
+        archive.write(tmp_path / "inside.flac", "../../escape.flac")
     (root / "usr/share/doc/tunes").mkdir(parents=True)
     (root / "usr/share/doc/tunes/copyright").write_text(COPYRIGHT)
     debian = tmp_path / "tunes_1.0_all.deb"

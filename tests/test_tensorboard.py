@@ -65,7 +65,7 @@ def test_the_run_keeps_the_songs_it_learned_from(run):
         train = [row["name"] for row in csv.DictReader(file) if row["part"] == "train"]
     references = References.load(run / "references.safetensors")
     assert sorted(references.names) == sorted(train)
-    assert references.embeddings.shape == (len(train), 256)
+    assert references.embeddings.shape == (len(train), 2 * 256)
     assert all(
         mood in name for name, mood in zip(references.names, references.moods, strict=True)
     ), "each song's own mood"

@@ -21,7 +21,9 @@ from melodai.training import trainer as trainer_module
 from tests.songs import QUICK, make_library
 from tests.songs import melodai as command
 
-QUICK_OPTIONS = dict(segment_seconds=3.0, image_size=64, batch_size=4, num_decoders=1)
+QUICK_OPTIONS = dict(
+    segments_per_epoch=0, segment_seconds=3.0, image_size=64, batch_size=4, num_decoders=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def history(run: Path) -> list[dict[str, str]]:
 
 def test_a_tiny_set_is_overfitted(train, tmp_path):
     result = train(
-        tmp_path / "run", arch="residual", epochs=10, augment=False, dropout=0.0,
+        tmp_path / "run", arch="residual", init="random", epochs=10, augment=False, dropout=0.0,
         label_smoothing=0.0, early_stopping=0, segments_per_track=2, learning_rate=3e-4,
     )  # fmt: skip
     last = history(result.run)[-1]
@@ -93,7 +95,7 @@ def test_the_run_folder_holds_what_was_promised(train, library, tmp_path):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(train, tmp_path):
     runs = [
-        train(tmp_path / str(i), arch="residual", epochs=1, seed=s).run
+        train(tmp_path / str(i), arch="residual", init="random", epochs=1, seed=s).run
         for i, s in enumerate((1, 1, 2))
     ]
     assert_same_weights(runs[0], runs[1])
@@ -180,7 +182,7 @@ def torchrun(*arguments: object) -> list[str]:
 @pytest.mark.slow
 def test_two_processes_train_the_same_songs_as_well_as_one(train, library, cache, tmp_path):
     options = dict(
-        arch="residual", epochs=8, early_stopping=0, learning_rate=3e-4, batch_size=8,
+        arch="residual", init="random", epochs=8, learning_rate=3e-4, batch_size=8,
         segments_per_track=2,
     )  # fmt: skip
     runs = [train(tmp_path / f"seed{seed}", **options, seed=seed).run for seed in (0, 1, 2)]
@@ -195,7 +197,7 @@ def test_two_processes_train_the_same_songs_as_well_as_one(train, library, cache
     assert len(list((tmp_path / "two").glob("events.out.tfevents.*"))) == 1, "one set of logs"
     assert (runs[0] / "split.csv").read_text() == (tmp_path / "two" / "split.csv").read_text()
     last, both = [history(run)[-1] for run in runs], history(tmp_path / "two")[-1]
-    for name in ("validation_accuracy", "validation_macro_f1", "train_loss"):
+    for name in ("validation_accuracy", "validation_macro_f1"):
         scores = [float(row[name]) for row in last]
         spread = max(scores) - min(scores)
         assert min(scores) - spread <= float(both[name]) <= max(scores) + spread, (name, scores)

@@ -14,7 +14,7 @@ def test_what_one_data_set_teaches_is_tested_on_the_other_and_written(tmp_path):
         for number in range(5):
             write_wav(two / other / f"{number}.wav", song(mood, 500 + 50 * index + number))
     config = Config().with_options(
-        data=(one, two), head="linear", segment_seconds=3.0, pieces=1, num_decoders=1,
+        data=(one, two), head="linear", segment_seconds=3.0, pieces=1, num_decoders=1, num_folds=2,
         cache_dir=tmp_path / "cache",
     )  # fmt: skip
     rows = measure_transfer(config, ["log-mel-statistics"])

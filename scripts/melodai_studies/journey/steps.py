@@ -49,7 +49,7 @@ STEPS = (
     Step("+ class weights and smoothing", {"class_weights": True, "label_smoothing": 0.1}),
     Step("+ residual network", {"arch": "residual"}),
     Step("melodai's defaults, residual", {"moods": "three", "arch": "residual"}, is_ours=True),
-    Step("no network: the most similar excerpt", {}, is_ours=True, is_lookup=True),
+    Step("no network: the most similar excerpt", {"moods": "three"}, is_ours=True, is_lookup=True),
 )  # fmt: skip
 
 
