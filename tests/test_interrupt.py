@@ -51,7 +51,7 @@ def stopped(words: list[object], number: int, is_time: Callable[[], bool]) -> tu
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(number)
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=30)
     finally:
         process.kill()
     return process.returncode, said
